@@ -1,0 +1,89 @@
+//! A configured destination of a workspace.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::id::{ConnectionId, WorkspaceId};
+use crate::secret::Secret;
+use crate::time::Timestamp;
+
+/// A connection with its secrets opened. It lives inside the process only: the API shows
+/// `settings` and masks the secrets.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct Connection {
+    pub id: ConnectionId,
+    pub workspace: WorkspaceId,
+    /// The adapter's name.
+    pub kind: String,
+    pub name: String,
+    /// The settings that are no secrets.
+    pub settings: Map<String, Value>,
+    /// The secrets by the key of their field.
+    pub secrets: BTreeMap<String, Secret>,
+    pub health: Health,
+    pub hidden: bool,
+    pub created_by: String,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// Whether deliveries go out. Deliveries of an inactive connection wait until it is active again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// They do.
+    Active,
+    /// They wait.
+    Inactive {
+        /// The contract's word.
+        reason: InactiveReason,
+        /// A sentence for people; additive to the contract.
+        detail: String,
+    },
+}
+
+impl Health {
+    /// Whether deliveries go out.
+    pub fn is_active(&self) -> bool {
+        matches!(self, Self::Active)
+    }
+}
+
+/// The contract's `inactive_reason`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum InactiveReason {
+    AuthenticationInvalid,
+    OauthAuthorizationRevoked,
+    OauthReauthorizationRequired,
+    /// By a person, or by the endpoint itself with 410 Gone.
+    ManuallyInactivated,
+}
+
+impl InactiveReason {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::AuthenticationInvalid,
+        Self::OauthAuthorizationRevoked,
+        Self::OauthReauthorizationRequired,
+        Self::ManuallyInactivated,
+    ];
+
+    /// The word in SQL and in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AuthenticationInvalid => "authentication_invalid",
+            Self::OauthAuthorizationRevoked => "oauth_authorization_revoked",
+            Self::OauthReauthorizationRequired => "oauth_reauthorization_required",
+            Self::ManuallyInactivated => "manually_inactivated",
+        }
+    }
+
+    /// Back from [`Self::as_str`].
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == word)
+    }
+}

@@ -1,0 +1,190 @@
+//! JSON from outside, checked once at the door and then kept byte for byte.
+
+use std::sync::Arc;
+
+use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use std::collections::HashSet;
+use std::fmt;
+
+/// The contract's limit on an event's payload, in bytes.
+pub const MAX_PAYLOAD_BYTES: usize = 256 * 1024;
+
+/// The contract's limit on nesting.
+pub const MAX_DEPTH: usize = 64;
+
+/// Why a payload was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PayloadError {
+    /// The contract's 413.
+    #[error("payload has {0} bytes; the limit is {MAX_PAYLOAD_BYTES}")]
+    TooLong(usize),
+    /// The contract's 413.
+    #[error("payload is nested deeper than {MAX_DEPTH} levels")]
+    TooDeep,
+    /// Valid JSON, but no object.
+    #[error("payload must be a JSON object")]
+    NotAnObject,
+    /// Anything that JSON readers disagree about, such as a key twice.
+    #[error("payload is not acceptable JSON: {0}")]
+    Malformed(String),
+}
+
+/// Checks the text of a payload: an object within the limits, without a key twice, a lone surrogate
+/// or a NUL character, none of which every destination would read alike. The text itself is what is
+/// stored and delivered.
+pub fn check_payload(text: &str) -> Result<Arc<str>, PayloadError> {
+    if text.len() > MAX_PAYLOAD_BYTES {
+        return Err(PayloadError::TooLong(text.len()));
+    }
+    let text = text.trim_matches([' ', '\t', '\r', '\n']);
+    check_text(text)?;
+    if !text.starts_with('{') {
+        return Err(PayloadError::NotAnObject);
+    }
+    Ok(text.into())
+}
+
+/// Checks any JSON text by the same rules, whatever its outermost value is.
+pub fn check_text(text: &str) -> Result<(), PayloadError> {
+    if depth(text) > MAX_DEPTH {
+        return Err(PayloadError::TooDeep);
+    }
+    let mut reader = serde_json::Deserializer::from_str(text);
+    Strict
+        .deserialize(&mut reader)
+        .and_then(|()| reader.end())
+        .map_err(|error| PayloadError::Malformed(error.to_string()))
+}
+
+/// The deepest nesting, counted on the text so that no recursion is spent on it.
+fn depth(text: &str) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// Walks a JSON value and keeps nothing of it.
+#[derive(Clone, Copy)]
+struct Strict;
+
+impl<'de> DeserializeSeed<'de> for Strict {
+    type Value = ();
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
+        if text.contains('\0') { Err(E::custom("a string holds the character U+0000")) } else { Ok(()) }
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        while items.next_element_seed(Strict)?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        let mut seen = HashSet::new();
+        while let Some(key) = members.next_key::<String>()? {
+            if key.contains('\0') {
+                return Err(A::Error::custom("a key holds the character U+0000"));
+            }
+            members.next_value_seed(Strict)?;
+            if let Some(twice) = seen.replace(key) {
+                let shown: String = twice.chars().take(64).collect();
+                return Err(A::Error::custom(format!("the key {shown:?} stands twice in one object")));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_payload_is_kept_byte_for_byte() {
+        let text = r#"{"b": 1.10,  "a":1e2,"z":{"é":"é"},"big":12345678901234567890}"#;
+        assert_eq!(check_payload(text).as_deref(), Ok(text));
+    }
+
+    #[test]
+    fn what_readers_disagree_about_is_refused() {
+        let deep = format!("{}{}", "{\"a\":".repeat(65), "1".to_owned() + &"}".repeat(65));
+        let cases = [
+            (r#"[1]"#.to_owned(), "object"),
+            (r#""text""#.into(), "object"),
+            (r#"{"a":1,"a":2}"#.into(), "twice"),
+            (r#"{"x":{"a":1,"\u0061":2}}"#.into(), "twice"),
+            (r#"{"a":"\ud800"}"#.into(), "not acceptable"),
+            ("{\"a\":\"\\u0000\"}".into(), "U+0000"),
+            ("{\"a\\u0000\":1}".into(), "U+0000"),
+            (r#"{"a":1e999}"#.into(), "not acceptable"),
+            (r#"{"a":NaN}"#.into(), "not acceptable"),
+            (r#"{"a":1,}"#.into(), "not acceptable"),
+            (r#"{"a":1} x"#.into(), "not acceptable"),
+            ("".into(), "not acceptable"),
+            (deep, "deeper"),
+            ("[".repeat(100_000), "deeper"),
+        ];
+        for (text, part) in cases {
+            let error = check_payload(&text).unwrap_err().to_string();
+            assert!(error.contains(part), "{}: {error}", &text[..text.len().min(40)]);
+        }
+        let brackets_in_text = format!("{{\"a\":\"{}\\\"{}\"}}", "[".repeat(99), "{".repeat(99));
+        assert!(check_payload(&brackets_in_text).is_ok());
+        assert!(matches!(
+            check_payload(&format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_PAYLOAD_BYTES))),
+            Err(PayloadError::TooLong(_))
+        ));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in ".{0,200}") {
+            let _ = check_payload(&text);
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The pure heart of Heddle: identifiers, events, rules, templates, the delivery state machine,
+//! the retry policy and the shapes that travel between host and plugin.
+//!
+//! Nothing here does I/O. There is no tokio, no SQL, no Wasm, no HTTP client and no clock: the
+//! time and the randomness that a function needs are its arguments. Every other crate calls these
+//! functions; none of them decides a delivery's fate by itself.
+
+pub mod connection;
+pub mod delivery;
+pub mod event;
+pub mod exchange;
+pub mod id;
+pub mod json;
+pub mod manifest;
+pub mod outcome;
+pub mod retry;
+pub mod rule;
+pub mod secret;
+pub mod template;
+pub mod time;
