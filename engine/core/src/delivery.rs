@@ -42,8 +42,14 @@ pub enum Status {
 
 impl Status {
     /// All of them, in the contract's order.
-    pub const ALL: [Self; 6] =
-        [Self::Pending, Self::Processing, Self::Retrying, Self::Completed, Self::Failed, Self::Canceled];
+    pub const ALL: [Self; 6] = [
+        Self::Pending,
+        Self::Processing,
+        Self::Retrying,
+        Self::Completed,
+        Self::Failed,
+        Self::Canceled,
+    ];
 
     /// The word in SQL and in the API.
     pub fn as_str(self) -> &'static str {
@@ -158,9 +164,17 @@ impl State {
         seed: u64,
     ) -> Result<Self, Illegal> {
         if self.status != Status::Processing {
-            return Err(Illegal { from: self.status, to: "settled" });
+            return Err(Illegal {
+                from: self.status,
+                to: "settled",
+            });
         }
-        let mut next = Self { leased_until: None, due_at: None, forced: false, ..self };
+        let mut next = Self {
+            leased_until: None,
+            due_at: None,
+            forced: false,
+            ..self
+        };
         let retry_at = match outcome.verdict {
             Verdict::Delivered => {
                 next.status = Status::Completed;
@@ -176,10 +190,13 @@ impl State {
                 let wait = retry_after.unwrap_or_else(|| schedule.wait_after(1).unwrap_or_default());
                 Some(now.plus(with_jitter(wait, seed)))
             }
-            Verdict::Throttled { retry_after } => next.next_on_schedule(retry_after, None, now, schedule, seed),
-            Verdict::Retry { retry_after, max_attempts } => {
-                next.next_on_schedule(retry_after, max_attempts, now, schedule, seed)
+            Verdict::Throttled { retry_after } => {
+                next.next_on_schedule(retry_after, None, now, schedule, seed)
             }
+            Verdict::Retry {
+                retry_after,
+                max_attempts,
+            } => next.next_on_schedule(retry_after, max_attempts, now, schedule, seed),
         };
         (next.status, next.due_at) = match retry_at {
             None => (Status::Failed, None),
@@ -208,10 +225,14 @@ impl State {
     }
 
     /// Gives back a claim whose holder is gone, to be tried at once. The attempt that was under way
-    /// counts: a delivery that kills its process every time must end. Returns what to record of it.
+    /// does not use up the schedule, since the destination may never have seen it; but it counts like
+    /// a throttled one, so that a delivery that kills its process every time comes to an end. Returns
+    /// what to record of it.
     pub fn expire(self, now: Timestamp, schedule: &Schedule, seed: u64) -> Result<(Self, Outcome), Illegal> {
         let outcome = Outcome {
-            verdict: Verdict::Retry { retry_after: Some(std::time::Duration::ZERO), max_attempts: None },
+            verdict: Verdict::Throttled {
+                retry_after: Some(std::time::Duration::ZERO),
+            },
             ..Outcome::retry(
                 OutcomeCode::InternalError,
                 "Heddle stopped during this attempt; whether the destination received it is unknown.",
@@ -223,10 +244,16 @@ impl State {
     /// Calls it off. What is under way finishes; nothing more is scheduled.
     pub fn cancel(self) -> Result<Self, Illegal> {
         match self.status {
-            Status::Pending | Status::Retrying => {
-                Ok(Self { status: Status::Canceled, due_at: None, forced: false, ..self })
-            }
-            Status::Processing => Ok(Self { cancel_requested: true, ..self }),
+            Status::Pending | Status::Retrying => Ok(Self {
+                status: Status::Canceled,
+                due_at: None,
+                forced: false,
+                ..self
+            }),
+            Status::Processing => Ok(Self {
+                cancel_requested: true,
+                ..self
+            }),
             from => Err(Illegal { from, to: "canceled" }),
         }
     }
@@ -240,7 +267,11 @@ impl State {
                 Some(due_at) if due_at > now && due_at.0.saturating_sub(now.0) <= IMMINENT_MS => {
                     Err(RetryRefused::Imminent)
                 }
-                _ => Ok(Self { due_at: Some(now), forced: true, ..self }),
+                _ => Ok(Self {
+                    due_at: Some(now),
+                    forced: true,
+                    ..self
+                }),
             },
             Status::Completed | Status::Failed | Status::Canceled => Ok(Self {
                 status: Status::Pending,
@@ -275,13 +306,22 @@ impl Tally {
             return match self {
                 Self { processing: 1.., .. } => Status::Processing,
                 Self { retrying: 1.., .. } => Status::Retrying,
-                Self { completed: 0, failed: 0, canceled: 0, .. } => Status::Pending,
+                Self {
+                    completed: 0,
+                    failed: 0,
+                    canceled: 0,
+                    ..
+                } => Status::Pending,
                 _ => Status::Processing,
             };
         }
         match self {
             Self { failed: 1.., .. } => Status::Failed,
-            Self { completed: 0, canceled: 1.., .. } => Status::Canceled,
+            Self {
+                completed: 0,
+                canceled: 1..,
+                ..
+            } => Status::Canceled,
             _ => Status::Completed,
         }
     }
@@ -295,6 +335,290 @@ impl Tally {
             Status::Completed => &mut self.completed,
             Status::Failed => &mut self.failed,
             Status::Canceled => &mut self.canceled,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::retry::{MAX_DELAY, MAX_THROTTLED};
+
+    const NOW: Timestamp = Timestamp(1_774_000_000_000);
+
+    fn schedule() -> Schedule {
+        "0s,1s,5s".parse().unwrap()
+    }
+
+    fn claimed() -> State {
+        State::new(NOW, &schedule(), 1)
+            .claim(NOW.plus(Duration::from_secs(60)))
+            .unwrap()
+    }
+
+    fn server_error() -> Outcome {
+        Outcome::retry(OutcomeCode::RejectedServerError, "503")
+    }
+
+    #[test]
+    fn a_delivery_succeeds_at_the_first_attempt() {
+        let state = claimed()
+            .settle(&Outcome::delivered("ok"), NOW, &schedule(), 1)
+            .unwrap();
+        assert_eq!(
+            (state.status, state.attempt_count, state.due_at),
+            (Status::Completed, 1, None)
+        );
+    }
+
+    #[test]
+    fn failures_follow_the_schedule_until_it_is_used_up() {
+        let mut state = State::new(NOW, &schedule(), 1);
+        let mut waits = Vec::new();
+        while !state.status.is_final() {
+            state = state
+                .claim(NOW)
+                .unwrap()
+                .settle(&server_error(), NOW, &schedule(), 1)
+                .unwrap();
+            waits.extend(state.due_at.map(|due| due.since(NOW).as_secs()));
+        }
+        assert_eq!(
+            (state.status, state.attempt_count, waits),
+            (Status::Failed, 3, vec![1, 5])
+        );
+    }
+
+    #[test]
+    fn throttling_waits_as_asked_and_does_not_use_up_the_schedule() {
+        let asked = Duration::from_secs(7);
+        let throttled = Outcome {
+            verdict: Verdict::Throttled {
+                retry_after: Some(asked),
+            },
+            ..Outcome::retry(OutcomeCode::RateLimited, "429")
+        };
+        let state = claimed().settle(&throttled, NOW, &schedule(), 1).unwrap();
+        assert_eq!(
+            (state.status, state.run_attempts, state.run_throttled),
+            (Status::Retrying, 0, 1)
+        );
+        assert!(state.due_at.unwrap() >= NOW.plus(asked));
+    }
+
+    #[test]
+    fn an_adapter_may_ask_for_fewer_attempts_than_the_schedule_has() {
+        let impatient = Outcome {
+            verdict: Verdict::Retry {
+                retry_after: None,
+                max_attempts: Some(1),
+            },
+            ..server_error()
+        };
+        assert_eq!(
+            claimed().settle(&impatient, NOW, &schedule(), 1).unwrap().status,
+            Status::Failed
+        );
+    }
+
+    #[test]
+    fn a_cancel_under_way_lets_the_attempt_finish() {
+        let canceled = claimed().cancel().unwrap();
+        assert_eq!(canceled.status, Status::Processing);
+        let cases = [
+            (Outcome::delivered("ok"), Status::Completed),
+            (server_error(), Status::Canceled),
+            (
+                Outcome::permanent(OutcomeCode::RejectedClientError, "400"),
+                Status::Failed,
+            ),
+        ];
+        for (outcome, expected) in cases {
+            assert_eq!(
+                canceled.settle(&outcome, NOW, &schedule(), 1).unwrap().status,
+                expected
+            );
+        }
+    }
+
+    #[test]
+    fn asking_for_an_attempt_is_refused_when_one_is_at_hand() {
+        assert_eq!(claimed().retry_now(NOW), Err(RetryRefused::InFlight));
+        let due_in = |ms| State {
+            status: Status::Retrying,
+            due_at: Some(Timestamp(NOW.0 + ms)),
+            leased_until: None,
+            ..claimed()
+        };
+        assert_eq!(due_in(2_000).retry_now(NOW), Err(RetryRefused::Imminent));
+        assert_eq!(due_in(2_001).retry_now(NOW).unwrap().due_at, Some(NOW));
+        let parked = due_in(-5).retry_now(NOW).unwrap();
+        assert!(
+            parked.forced,
+            "one that waits for its inactive connection goes out when asked"
+        );
+    }
+
+    #[test]
+    fn a_replay_is_a_fresh_run_with_the_old_count() {
+        let failed = claimed().settle(
+            &Outcome::permanent(OutcomeCode::AuthFailed, "401"),
+            NOW,
+            &schedule(),
+            1,
+        );
+        let replayed = failed.unwrap().retry_now(NOW).unwrap();
+        assert_eq!(
+            (replayed.status, replayed.attempt_count, replayed.run_attempts),
+            (Status::Pending, 1, 0)
+        );
+    }
+
+    #[test]
+    fn an_event_shows_the_furthest_that_its_deliveries_have_come() {
+        let cases = [
+            (Tally::default(), Status::Completed),
+            (
+                Tally {
+                    pending: 2,
+                    ..Tally::default()
+                },
+                Status::Pending,
+            ),
+            (
+                Tally {
+                    pending: 1,
+                    completed: 1,
+                    ..Tally::default()
+                },
+                Status::Processing,
+            ),
+            (
+                Tally {
+                    pending: 1,
+                    processing: 1,
+                    ..Tally::default()
+                },
+                Status::Processing,
+            ),
+            (
+                Tally {
+                    retrying: 1,
+                    completed: 1,
+                    ..Tally::default()
+                },
+                Status::Retrying,
+            ),
+            (
+                Tally {
+                    failed: 1,
+                    completed: 3,
+                    ..Tally::default()
+                },
+                Status::Failed,
+            ),
+            (
+                Tally {
+                    canceled: 2,
+                    ..Tally::default()
+                },
+                Status::Canceled,
+            ),
+            (
+                Tally {
+                    canceled: 1,
+                    completed: 1,
+                    ..Tally::default()
+                },
+                Status::Completed,
+            ),
+        ];
+        for (tally, expected) in cases {
+            assert_eq!(tally.status(), expected, "{tally:?}");
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Input {
+        Claim,
+        Settle(Verdict),
+        Cancel,
+        RetryNow,
+        Expire,
+    }
+
+    fn inputs() -> impl Strategy<Value = Input> {
+        let wait = || proptest::option::of((0u64..=90_000_000).prop_map(Duration::from_millis));
+        prop_oneof![
+            3 => Just(Input::Claim),
+            1 => Just(Input::Settle(Verdict::Delivered)),
+            1 => Just(Input::Settle(Verdict::Permanent)),
+            3 => (wait(), proptest::option::of(0u32..9)).prop_map(|(retry_after, max_attempts)| {
+                Input::Settle(Verdict::Retry { retry_after: retry_after.map(|w| w.min(MAX_DELAY)), max_attempts })
+            }),
+            2 => wait().prop_map(|w| Input::Settle(Verdict::Throttled { retry_after: w.map(|w| w.min(MAX_DELAY)) })),
+            1 => Just(Input::Cancel),
+            1 => Just(Input::RetryNow),
+            1 => Just(Input::Expire),
+        ]
+    }
+
+    proptest! {
+        /// Whatever happens in whatever order, no state outside the machine is reached: the columns
+        /// agree with the status, the next time is never in the past, and refusals change nothing.
+        #[test]
+        fn no_input_leads_outside_the_machine(
+            inputs in proptest::collection::vec((inputs(), 0i64..100_000, any::<u64>()), 0..60)
+        ) {
+            let schedule = schedule();
+            let (mut state, mut now) = (State::new(NOW, &schedule, 1), NOW);
+            for (input, later, seed) in inputs {
+                now = Timestamp(now.0 + later);
+                let before = state;
+                state = match input {
+                    Input::Claim => state.claim(now.plus(Duration::from_secs(60))).unwrap_or(before),
+                    Input::Settle(verdict) => {
+                        let outcome = Outcome { verdict, ..server_error() };
+                        let next = state.settle(&outcome, now, &schedule, seed).unwrap_or(before);
+                        if let (Status::Processing, Some(due)) = (before.status, next.due_at) {
+                            prop_assert!(due >= now);
+                            prop_assert!(due <= now.plus(MAX_DELAY + MAX_DELAY / 10));
+                        }
+                        next
+                    }
+                    Input::Cancel => state.cancel().unwrap_or(before),
+                    Input::RetryNow => state.retry_now(now).unwrap_or(before),
+                    Input::Expire => state.expire(now, &schedule, seed).map_or(before, |(next, _)| next),
+                };
+                let waits = matches!(state.status, Status::Pending | Status::Retrying);
+                prop_assert_eq!(state.due_at.is_some(), waits);
+                prop_assert_eq!(state.leased_until.is_some(), state.status == Status::Processing);
+                prop_assert!(!state.cancel_requested || state.status == Status::Processing);
+                prop_assert!(state.run_attempts <= schedule.attempts());
+                prop_assert!(state.run_throttled <= MAX_THROTTLED);
+            }
+        }
+
+        /// Without a person who asks again, every delivery ends.
+        #[test]
+        fn attempts_are_bounded(verdicts in proptest::collection::vec(inputs(), 1..20), seed: u64) {
+            let schedule = schedule();
+            let mut state = State::new(NOW, &schedule, seed);
+            for verdict in verdicts.iter().cycle() {
+                let Input::Settle(verdict) = verdict else {
+                    if state.status.is_final() { break }
+                    state = state.claim(NOW).unwrap().expire(NOW, &schedule, seed).unwrap().0;
+                    continue;
+                };
+                if state.status.is_final() { break }
+                let outcome = Outcome { verdict: *verdict, ..server_error() };
+                state = state.claim(NOW).unwrap().settle(&outcome, NOW, &schedule, seed).unwrap();
+                prop_assert!(state.attempt_count <= schedule.attempts() + MAX_THROTTLED);
+            }
         }
     }
 }

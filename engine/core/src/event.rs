@@ -33,11 +33,15 @@ pub struct Event {
 /// and no `*`, which only a rule may end in.
 pub fn is_event_name(name: &str) -> bool {
     (1..=MAX_EVENT_NAME_BYTES).contains(&name.len())
-        && !name.chars().any(|c| c.is_whitespace() || c.is_control() || c == '*')
+        && !name
+            .chars()
+            .any(|c| c.is_whitespace() || c.is_control() || c == '*')
 }
 
 /// Whether `text` can be a `resource` or a `resource_id`: the contract's `^[A-Za-z0-9._:-]{1,64}$`.
 pub fn is_resource(text: &str) -> bool {
     (1..=64).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte))
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte))
 }

@@ -115,7 +115,11 @@ impl<'de> Visitor<'de> for Strict {
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
-        if text.contains('\0') { Err(E::custom("a string holds the character U+0000")) } else { Ok(()) }
+        if text.contains('\0') {
+            Err(E::custom("a string holds the character U+0000"))
+        } else {
+            Ok(())
+        }
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
@@ -132,7 +136,9 @@ impl<'de> Visitor<'de> for Strict {
             members.next_value_seed(Strict)?;
             if let Some(twice) = seen.replace(key) {
                 let shown: String = twice.chars().take(64).collect();
-                return Err(A::Error::custom(format!("the key {shown:?} stands twice in one object")));
+                return Err(A::Error::custom(format!(
+                    "the key {shown:?} stands twice in one object"
+                )));
             }
         }
         Ok(())

@@ -350,7 +350,10 @@ impl Manifest {
         }
         for field in &self.authentication.fields {
             if !is_setting_key(&field.key) {
-                return Err(invalid(&format!("field {:?}", field.key), "needs a key of letters, digits and _"));
+                return Err(invalid(
+                    &format!("field {:?}", field.key),
+                    "needs a key of letters, digits and _",
+                ));
             }
         }
         for host in &self.hosts {
@@ -374,7 +377,10 @@ impl Manifest {
         }
         for (key, action) in &self.actions {
             if !is_word(key) || *key != action.key {
-                return Err(invalid(&format!("action {key:?}"), "needs a key that matches [a-z][a-z0-9_]{0,63}"));
+                return Err(invalid(
+                    &format!("action {key:?}"),
+                    "needs a key that matches [a-z][a-z0-9_]{0,63}",
+                ));
             }
         }
         if !(1..=1000).contains(&self.limits.concurrency) {
@@ -390,10 +396,14 @@ impl Manifest {
         };
         let mut rest = host;
         while let Some(start) = rest.find('{') {
-            let end = rest[start..].find('}').ok_or_else(|| invalid("has an open brace"))? + start;
+            let end = rest[start..]
+                .find('}')
+                .ok_or_else(|| invalid("has an open brace"))?
+                + start;
             let placeholder = &rest[start + 1..end];
             let key = placeholder.strip_suffix(".host").unwrap_or(placeholder);
-            if placeholder.ends_with(".host") && (start != 0 || end + 1 != rest.len() || rest.len() != host.len())
+            if placeholder.ends_with(".host")
+                && (start != 0 || end + 1 != rest.len() || rest.len() != host.len())
             {
                 return Err(invalid("must be nothing but its {setting.host}"));
             }

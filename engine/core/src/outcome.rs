@@ -140,7 +140,10 @@ impl Outcome {
         Self {
             code,
             message: message.into(),
-            verdict: Verdict::Retry { retry_after: None, max_attempts: None },
+            verdict: Verdict::Retry {
+                retry_after: None,
+                max_attempts: None,
+            },
             connection: ConnectionVerdict::Unchanged,
         }
     }
@@ -166,7 +169,10 @@ impl Outcome {
             Some(500..) => OutcomeCode::RejectedServerError,
             _ => OutcomeCode::RejectedClientError,
         };
-        let retry = Verdict::Retry { retry_after, max_attempts: failure.max_attempts };
+        let retry = Verdict::Retry {
+            retry_after,
+            max_attempts: failure.max_attempts,
+        };
         let (code, verdict, connection) = match failure.kind {
             FailureKind::Permanent => (by_status, Verdict::Permanent, ConnectionVerdict::Unchanged),
             FailureKind::Retryable => {
@@ -177,20 +183,33 @@ impl Outcome {
                 };
                 (code, retry, ConnectionVerdict::Unchanged)
             }
-            FailureKind::Authentication => {
-                (OutcomeCode::AuthFailed, Verdict::Permanent, ConnectionVerdict::CredentialRefused)
-            }
-            FailureKind::RateLimited => {
-                (OutcomeCode::RateLimited, Verdict::Throttled { retry_after }, ConnectionVerdict::Unchanged)
-            }
-            FailureKind::Gone => {
-                (OutcomeCode::RejectedClientError, Verdict::Permanent, ConnectionVerdict::EndpointGone)
-            }
-            FailureKind::Mapping => {
-                (OutcomeCode::MappingError, Verdict::Permanent, ConnectionVerdict::Unchanged)
-            }
+            FailureKind::Authentication => (
+                OutcomeCode::AuthFailed,
+                Verdict::Permanent,
+                ConnectionVerdict::CredentialRefused,
+            ),
+            FailureKind::RateLimited => (
+                OutcomeCode::RateLimited,
+                Verdict::Throttled { retry_after },
+                ConnectionVerdict::Unchanged,
+            ),
+            FailureKind::Gone => (
+                OutcomeCode::RejectedClientError,
+                Verdict::Permanent,
+                ConnectionVerdict::EndpointGone,
+            ),
+            FailureKind::Mapping => (
+                OutcomeCode::MappingError,
+                Verdict::Permanent,
+                ConnectionVerdict::Unchanged,
+            ),
         };
-        Self { code, message: failure.message.clone(), verdict, connection }
+        Self {
+            code,
+            message: failure.message.clone(),
+            verdict,
+            connection,
+        }
     }
 }
 
@@ -199,7 +218,12 @@ mod tests {
     use super::*;
 
     fn failure(kind: FailureKind) -> Failure {
-        Failure { kind, message: "no".into(), retry_after_ms: None, max_attempts: None }
+        Failure {
+            kind,
+            message: "no".into(),
+            retry_after_ms: None,
+            max_attempts: None,
+        }
     }
 
     #[test]
@@ -213,20 +237,44 @@ mod tests {
     #[test]
     fn a_failure_is_named_by_its_kind_and_the_status_behind_it() {
         let cases = [
-            (FailureKind::Permanent, Some(422), OutcomeCode::RejectedClientError),
+            (
+                FailureKind::Permanent,
+                Some(422),
+                OutcomeCode::RejectedClientError,
+            ),
             (FailureKind::Permanent, Some(403), OutcomeCode::AuthFailed),
-            (FailureKind::Permanent, Some(200), OutcomeCode::RejectedClientError),
+            (
+                FailureKind::Permanent,
+                Some(200),
+                OutcomeCode::RejectedClientError,
+            ),
             (FailureKind::Permanent, None, OutcomeCode::RejectedClientError),
-            (FailureKind::Retryable, Some(503), OutcomeCode::RejectedServerError),
-            (FailureKind::Retryable, Some(404), OutcomeCode::RejectedClientError),
-            (FailureKind::Retryable, Some(200), OutcomeCode::RejectedServerError),
+            (
+                FailureKind::Retryable,
+                Some(503),
+                OutcomeCode::RejectedServerError,
+            ),
+            (
+                FailureKind::Retryable,
+                Some(404),
+                OutcomeCode::RejectedClientError,
+            ),
+            (
+                FailureKind::Retryable,
+                Some(200),
+                OutcomeCode::RejectedServerError,
+            ),
             (FailureKind::Authentication, Some(200), OutcomeCode::AuthFailed),
             (FailureKind::RateLimited, Some(403), OutcomeCode::RateLimited),
             (FailureKind::Gone, Some(410), OutcomeCode::RejectedClientError),
             (FailureKind::Mapping, None, OutcomeCode::MappingError),
         ];
         for (kind, status, code) in cases {
-            assert_eq!(Outcome::from_failure(&failure(kind), status).code, code, "{kind:?} {status:?}");
+            assert_eq!(
+                Outcome::from_failure(&failure(kind), status).code,
+                code,
+                "{kind:?} {status:?}"
+            );
         }
     }
 }

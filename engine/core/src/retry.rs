@@ -92,7 +92,11 @@ fn parse_wait(text: &str) -> Result<Duration, ScheduleError> {
         _ => return Err(wrong()),
     };
     let wait = Duration::from_millis(number.saturating_mul(unit_ms));
-    if wait > MAX_DELAY { Err(ScheduleError::TooLong(text.to_owned())) } else { Ok(wait) }
+    if wait > MAX_DELAY {
+        Err(ScheduleError::TooLong(text.to_owned()))
+    } else {
+        Ok(wait)
+    }
 }
 
 impl fmt::Display for Schedule {
@@ -135,7 +139,11 @@ impl Schedule {
 /// `wait` lengthened by up to a tenth, by `seed`: the same seed gives the same wait.
 pub fn with_jitter(wait: Duration, seed: u64) -> Duration {
     let range = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) / JITTER_PARTS;
-    if range == 0 { wait } else { wait + Duration::from_millis(mix(seed) % (range + 1)) }
+    if range == 0 {
+        wait
+    } else {
+        wait + Duration::from_millis(mix(seed) % (range + 1))
+    }
 }
 
 /// Spreads the bits of a seed (the finaliser of SplitMix64).
@@ -166,7 +174,9 @@ fn parse_http_date(value: &str) -> Option<jiff::Timestamp> {
     if !value.ends_with(" GMT") {
         return None;
     }
-    jiff::fmt::rfc2822::parse(value).ok().map(|zoned| zoned.timestamp())
+    jiff::fmt::rfc2822::parse(value)
+        .ok()
+        .map(|zoned| zoned.timestamp())
 }
 
 #[cfg(test)]
@@ -179,14 +189,22 @@ mod tests {
         let schedule: Schedule = "0s, 1s,90s,5m,2h,1500ms".parse().unwrap();
         assert_eq!(schedule.to_string(), "0s,1s,90s,5m,2h,1500ms");
         assert_eq!(schedule.attempts(), 6);
-        assert_eq!(Schedule::default().to_string(), "0s,5s,5m,30m,2h,5h,10h,14h,20h,24h");
+        assert_eq!(
+            Schedule::default().to_string(),
+            "0s,5s,5m,30m,2h,5h,10h,14h,20h,24h"
+        );
     }
 
     #[test]
     fn a_schedule_that_makes_no_sense_is_refused_by_its_word() {
-        for (text, part) in
-            [("", "at least one"), ("5", "\"5\""), ("s", "\"s\""), ("1d", "\"1d\""), ("25h", "24h"), ("-1s", "-1s")]
-        {
+        for (text, part) in [
+            ("", "at least one"),
+            ("5", "\"5\""),
+            ("s", "\"s\""),
+            ("1d", "\"1d\""),
+            ("25h", "24h"),
+            ("-1s", "-1s"),
+        ] {
             let error = text.parse::<Schedule>().unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");
         }
@@ -210,7 +228,11 @@ mod tests {
             ("", None),
         ];
         for (text, expected) in cases {
-            assert_eq!(parse_retry_after(text, now), expected.map(Duration::from_millis), "{text:?}");
+            assert_eq!(
+                parse_retry_after(text, now),
+                expected.map(Duration::from_millis),
+                "{text:?}"
+            );
         }
     }
 

@@ -42,7 +42,10 @@ pub enum Match {
 impl Rule {
     /// The action's key.
     pub fn action(&self) -> &str {
-        self.metadata.get("action").and_then(Value::as_str).unwrap_or_default()
+        self.metadata
+            .get("action")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     }
 
     /// Holds this rule against an event of its workspace.
@@ -50,7 +53,11 @@ impl Rule {
         if !name_matches(&self.event, &event.event) {
             return Match::OtherEvent;
         }
-        if self.resource.as_ref().is_some_and(|resource| *resource != event.resource) {
+        if self
+            .resource
+            .as_ref()
+            .is_some_and(|resource| *resource != event.resource)
+        {
             return Match::OtherResource;
         }
         if self.resource_id.is_some() && self.resource_id != event.resource_id {
@@ -145,7 +152,10 @@ mod tests {
             (rule("a.b", Some("course"), Some("c1"), true), Match::Matched),
             (rule("a.c", Some("course"), Some("c1"), true), Match::OtherEvent),
             (rule("a.b", Some("lesson"), None, true), Match::OtherResource),
-            (rule("a.b", Some("course"), Some("c2"), true), Match::OtherResourceId),
+            (
+                rule("a.b", Some("course"), Some("c2"), true),
+                Match::OtherResourceId,
+            ),
             (rule("a.b", Some("course"), Some("c1"), false), Match::Inactive),
         ];
         for (rule, expected) in cases {

@@ -54,7 +54,11 @@ pub fn render(template: &str, payload: &Value, escape: Escape) -> Result<String,
         }
     }
     rendered.push_str(rest);
-    if rendered.len() > MAX_RENDERED_BYTES { Err(TemplateError::TooLong) } else { Ok(rendered) }
+    if rendered.len() > MAX_RENDERED_BYTES {
+        Err(TemplateError::TooLong)
+    } else {
+        Ok(rendered)
+    }
 }
 
 /// The value at a dot path; numbers step into arrays.
@@ -117,7 +121,8 @@ mod tests {
 
     #[test]
     fn placeholders_are_filled_from_the_payload() {
-        let payload = json!({"user": {"name": "Nina", "tags": ["a", "b"]}, "n": 62, "none": null, "o": {"k": 1}});
+        let payload =
+            json!({"user": {"name": "Nina", "tags": ["a", "b"]}, "n": 62, "none": null, "o": {"k": 1}});
         let cases = [
             ("Hi {{user.name}}!", "Hi Nina!"),
             ("{{ user.name }}{{n}}", "Nina62"),
@@ -128,7 +133,11 @@ mod tests {
             ("", ""),
         ];
         for (template, expected) in cases {
-            assert_eq!(render(template, &payload, Escape::None).as_deref(), Ok(expected), "{template}");
+            assert_eq!(
+                render(template, &payload, Escape::None).as_deref(),
+                Ok(expected),
+                "{template}"
+            );
         }
     }
 
@@ -136,25 +145,47 @@ mod tests {
     fn values_are_escaped_for_where_they_land_and_the_template_is_not() {
         let payload = json!({"x": "<!channel> & \"a\" *b* @all/é"});
         let cases = [
-            (Escape::Html, "<b>&lt;!channel&gt; &amp; &quot;a&quot; *b* @all/é</b>"),
-            (Escape::SlackMrkdwn, "<b>&lt;!channel&gt; &amp; \"a\" *b* @all/é</b>"),
-            (Escape::Markdown, "<b>\\<\\!channel\\> & \"a\" \\*b\\* \\@all/é</b>"),
-            (Escape::UrlPart, "<b>%3C%21channel%3E%20%26%20%22a%22%20%2Ab%2A%20%40all%2F%C3%A9</b>"),
+            (
+                Escape::Html,
+                "<b>&lt;!channel&gt; &amp; &quot;a&quot; *b* @all/é</b>",
+            ),
+            (
+                Escape::SlackMrkdwn,
+                "<b>&lt;!channel&gt; &amp; \"a\" *b* @all/é</b>",
+            ),
+            (
+                Escape::Markdown,
+                "<b>\\<\\!channel\\> & \"a\" \\*b\\* \\@all/é</b>",
+            ),
+            (
+                Escape::UrlPart,
+                "<b>%3C%21channel%3E%20%26%20%22a%22%20%2Ab%2A%20%40all%2F%C3%A9</b>",
+            ),
         ];
         for (escape, expected) in cases {
-            assert_eq!(render("<b>{{x}}</b>", &payload, escape).as_deref(), Ok(expected), "{escape:?}");
+            assert_eq!(
+                render("<b>{{x}}</b>", &payload, escape).as_deref(),
+                Ok(expected),
+                "{escape:?}"
+            );
         }
     }
 
     #[test]
     fn what_is_not_a_template_is_refused_with_the_place() {
-        assert_eq!(render("ab{{x", &json!({}), Escape::None), Err(TemplateError::Unclosed(2)));
+        assert_eq!(
+            render("ab{{x", &json!({}), Escape::None),
+            Err(TemplateError::Unclosed(2))
+        );
         for bad in ["{{}}", "{{a..b}}", "{{a b}}", "{{#if x}}", "{{.}}"] {
             let error = render(bad, &json!({}), Escape::None).unwrap_err();
             assert!(matches!(error, TemplateError::Path(_)), "{bad}: {error}");
         }
         let long = json!({"x": "y".repeat(1000)});
-        assert_eq!(render(&"{{x}}".repeat(1000), &long, Escape::None), Err(TemplateError::TooLong));
+        assert_eq!(
+            render(&"{{x}}".repeat(1000), &long, Escape::None),
+            Err(TemplateError::TooLong)
+        );
     }
 
     proptest! {

@@ -60,7 +60,10 @@ mod tests {
 
     #[test]
     fn an_instant_is_shown_as_rfc_3339_with_milliseconds() {
-        assert_eq!(Timestamp(1_774_102_680_500).to_string(), "2026-03-21T14:18:00.500Z");
+        assert_eq!(
+            Timestamp(1_774_102_680_500).to_string(),
+            "2026-03-21T14:18:00.500Z"
+        );
         assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00.000Z");
     }
 

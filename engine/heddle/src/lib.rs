@@ -1,1 +1,13 @@
-//! x
+//! The Heddle binary as a library: configuration, command line, wiring and the demo. Everything
+//! that knows the machine (clock, randomness, files, signals) is here and is passed down.
+
+pub mod bundled;
+pub mod cli;
+pub mod demo;
+pub mod engine;
+pub mod home;
+pub mod keys;
+pub mod machine;
+pub mod plugin;
+pub mod serve;
+pub mod settings;

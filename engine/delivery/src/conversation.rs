@@ -1,0 +1,165 @@
+//! The step loop: calls a plugin with the replies so far, makes the request that it asks for, and
+//! so on until it is done. The plugin is never in memory while a request is under way.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use heddle_core::exchange::{Failure, Function, Reply, Request, Step};
+use heddle_core::outcome::{Outcome, OutcomeCode};
+use heddle_egress::{Egress, Grant, SendContext, SendError, SendErrorKind};
+use heddle_sandbox::{CallError, Patience, Plugin};
+
+/// What a conversation needs besides its input.
+pub struct Partners<'a> {
+    /// The adapter.
+    pub plugin: &'a Plugin,
+    /// What its connection may do.
+    pub grant: &'a Grant,
+    /// The way out.
+    pub egress: &'a Egress,
+    /// Set when the plugin turned out to need more than a brief call; kept between conversations
+    /// so that the brief try is skipped.
+    pub slow: &'a AtomicBool,
+}
+
+/// How a conversation went.
+#[derive(Debug)]
+pub struct Conversation {
+    /// The last request that was sent or refused.
+    pub request: Option<Request>,
+    /// The last reply.
+    pub reply: Option<Reply>,
+    /// How many requests were made.
+    pub steps: u32,
+    /// How it ended.
+    pub ending: Ending,
+}
+
+/// How a conversation ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// The plugin is done: JSON text.
+    Done(String),
+    /// The plugin reported a failure.
+    Failed(Failure),
+    /// A request could not be made, or had no complete answer.
+    Unsent(SendError),
+    /// The plugin itself failed: a trap, no end, too much, nonsense.
+    Broken(CallError),
+    /// More requests than an attempt may make.
+    TooManySteps(u32),
+    /// Longer than an attempt may take.
+    OutOfTime(Duration),
+}
+
+/// Runs one function of a plugin to its end, within `steps` requests and `time`.
+pub async fn run(
+    partners: &Partners<'_>,
+    function: Function,
+    input: String,
+    context: &SendContext,
+    steps: u32,
+    time: Duration,
+) -> Conversation {
+    let mut conversation = Conversation { request: None, reply: None, steps: 0, ending: Ending::OutOfTime(time) };
+    let ending = {
+        let talk = talk(partners, function, input, context, steps, &mut conversation);
+        tokio::time::timeout(time, talk).await
+    };
+    if let Ok(ending) = ending {
+        conversation.ending = ending;
+    }
+    conversation
+}
+
+async fn talk(
+    partners: &Partners<'_>,
+    function: Function,
+    input: String,
+    context: &SendContext,
+    steps: u32,
+    conversation: &mut Conversation,
+) -> Ending {
+    let mut input = input;
+    let mut replies: Vec<Reply> = Vec::new();
+    loop {
+        let answer = call(partners, function, &mut input, &mut replies).await;
+        conversation.reply = replies.last().cloned();
+        let request = match answer {
+            Err(error) => return Ending::Broken(error),
+            Ok(Err(failure)) => return Ending::Failed(failure),
+            Ok(Ok(Step::Done(json))) => return Ending::Done(json),
+            Ok(Ok(Step::Send(_))) if conversation.steps >= steps => return Ending::TooManySteps(steps),
+            Ok(Ok(Step::Send(request))) => request,
+        };
+        conversation.steps += 1;
+        conversation.reply = None;
+        let request = conversation.request.insert(request);
+        match partners.egress.send(partners.grant, request, context).await {
+            Ok(reply) => replies.push(reply),
+            Err(error) => return Ending::Unsent(error),
+        }
+    }
+}
+
+/// One call. Most plugins answer in microseconds, and are called right here. One that does not is
+/// stopped after a few milliseconds and called again on a thread where it may take its time: calls
+/// are pure, so nothing happens twice.
+async fn call(
+    partners: &Partners<'_>,
+    function: Function,
+    input: &mut String,
+    replies: &mut Vec<Reply>,
+) -> Result<Result<Step, Failure>, CallError> {
+    if !partners.slow.load(Ordering::Relaxed) {
+        match partners.plugin.call(function, input, replies, Patience::Brief) {
+            Err(CallError::OutOfTime { .. }) => partners.slow.store(true, Ordering::Relaxed),
+            Err(CallError::Busy { .. }) => {}
+            answer => return answer,
+        }
+    }
+    let plugin = partners.plugin.clone();
+    let (lent_input, lent_replies) = (std::mem::take(input), std::mem::take(replies));
+    let called = tokio::task::spawn_blocking(move || {
+        let answer = plugin.call(function, &lent_input, &lent_replies, Patience::Full);
+        (lent_input, lent_replies, answer)
+    });
+    match called.await {
+        Ok((returned_input, returned_replies, answer)) => {
+            (*input, *replies) = (returned_input, returned_replies);
+            answer
+        }
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+    }
+}
+
+impl Conversation {
+    /// What the ending means for a delivery.
+    pub fn outcome(&self) -> Outcome {
+        let status = self.reply.as_ref().map(|reply| reply.status);
+        match &self.ending {
+            Ending::Done(receipt) => Outcome::delivered(message_of(receipt)),
+            Ending::Failed(failure) => Outcome::from_failure(failure, status),
+            Ending::Unsent(error) => match error.kind {
+                SendErrorKind::Refused => Outcome::permanent(OutcomeCode::NetworkError, error.to_string()),
+                SendErrorKind::Timeout => Outcome::retry(OutcomeCode::Timeout, error.to_string()),
+                SendErrorKind::Network => Outcome::retry(OutcomeCode::NetworkError, error.to_string()),
+            },
+            Ending::Broken(error) => Outcome::internal(error.to_string()),
+            Ending::TooManySteps(steps) => Outcome::internal(format!(
+                "The plugin asked for more than {steps} requests in one attempt and was stopped."
+            )),
+            Ending::OutOfTime(time) => {
+                Outcome::retry(OutcomeCode::Timeout, format!("The attempt took longer than {} s.", time.as_secs()))
+            }
+        }
+    }
+}
+
+fn message_of(receipt: &str) -> String {
+    serde_json::from_str::<serde_json::Value>(receipt)
+        .ok()
+        .and_then(|receipt| receipt.get("message")?.as_str().map(str::to_owned))
+        .filter(|message| !message.is_empty())
+        .unwrap_or_else(|| "Delivered.".to_owned())
+}

@@ -1,0 +1,143 @@
+//! The dispatcher: learns which connections have work, claims as much of it as each may send, and
+//! hands it to deliverers. Woken by commits, by the end of an attempt and by a timer; it never
+//! polls the table.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use heddle_core::connection::Connection;
+use heddle_core::id::ConnectionId;
+use heddle_core::time::Timestamp;
+use heddle_store::{ClaimRequest, LaneClaim, StoreError};
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::Parts;
+use crate::deliverer::Deliverer;
+use crate::lane::{Lanes, TURN};
+
+/// After a claim that failed, or that found nothing where something was due: in milliseconds.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest that the dispatcher sleeps; a clock that was set back must not stop it for ever.
+const LONGEST_SLEEP: Duration = Duration::from_secs(10);
+
+/// Runs until `stop`.
+pub async fn run(parts: Parts, deliverer: Arc<Deliverer>, tasks: TaskTracker, stop: CancellationToken) {
+    let mut lanes = Lanes::default();
+    let (ended, mut endings) = mpsc::unbounded_channel::<ConnectionId>();
+    loop {
+        for (connection, due_at) in parts.store.due().take() {
+            lanes.due(connection, due_at);
+        }
+        while let Ok(connection) = endings.try_recv() {
+            lanes.ended(connection);
+        }
+        let now = parts.clock.now();
+        let requests = requests(&parts, &lanes, now).await;
+        let more = !requests.is_empty();
+        if more {
+            match parts.store.claim(requests.clone(), now, now.plus(parts.limits.lease())).await {
+                Ok(claims) => {
+                    for (request, claim) in requests.iter().zip(claims) {
+                        hand_out(&mut lanes, request, claim, now, &deliverer, &tasks, &ended);
+                    }
+                }
+                Err(error) => {
+                    postpone(&mut lanes, &requests, now, &error);
+                }
+            }
+        }
+        if more && !stop.is_cancelled() {
+            continue;
+        }
+        let sleep = lanes
+            .next_after(now)
+            .filter(|_| lanes.in_flight() < parts.limits.in_flight)
+            .map_or(LONGEST_SLEEP, |due| due.since(parts.clock.now()).min(LONGEST_SLEEP));
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = parts.store.due().notified() => {}
+            ending = endings.recv() => {
+                if let Some(connection) = ending {
+                    lanes.ended(connection);
+                }
+            }
+            () = tokio::time::sleep(sleep) => {}
+        }
+    }
+}
+
+/// What to claim now: for every lane that is due, as much as the connection may have under way.
+async fn requests(parts: &Parts, lanes: &Lanes, now: Timestamp) -> Vec<ClaimRequest> {
+    let mut free = parts.limits.in_flight.saturating_sub(lanes.in_flight());
+    let mut requests = Vec::new();
+    for connection in lanes.ready(now) {
+        if free == 0 {
+            break;
+        }
+        let found = parts.store.connection_for_delivery(connection).await.ok().flatten();
+        let room = concurrency(parts, found.as_deref()).saturating_sub(lanes.in_flight_of(connection));
+        let limit = room.min(free).min(TURN);
+        if limit > 0 {
+            free -= limit;
+            let forced_only = found.is_some_and(|connection| !connection.health.is_active());
+            requests.push(ClaimRequest { connection, limit, forced_only });
+        }
+    }
+    requests
+}
+
+/// How many requests the connection may have under way: its own setting, else its adapter's.
+fn concurrency(parts: &Parts, connection: Option<&Connection>) -> usize {
+    let Some(connection) = connection else { return 1 };
+    let own = connection.settings.get("concurrency").and_then(Value::as_u64);
+    let manifest = || parts.plugins.get(&connection.kind).map(|plugin| plugin.manifest().limits.concurrency);
+    let limit = own.or_else(|| manifest().map(u64::from)).unwrap_or(1);
+    usize::try_from(limit).unwrap_or(1).max(1)
+}
+
+fn hand_out(
+    lanes: &mut Lanes,
+    request: &ClaimRequest,
+    claim: LaneClaim,
+    now: Timestamp,
+    deliverer: &Arc<Deliverer>,
+    tasks: &TaskTracker,
+    ended: &mpsc::UnboundedSender<ConnectionId>,
+) {
+    let taken = claim.claimed.len();
+    let next_due = match claim.next_due {
+        // An inactive lane is woken again by the store, when it is mended or somebody asks.
+        _ if request.forced_only && taken == 0 => None,
+        Some(due) if due <= now && taken == 0 => Some(now.plus(PAUSE)),
+        other => other,
+    };
+    lanes.claimed(request.connection, taken, next_due);
+    for claimed in claim.claimed {
+        let (deliverer, ended) = (Arc::clone(deliverer), ended.clone());
+        tasks.spawn(async move {
+            // Sent however the attempt ends, by a panic too, so that no lane leaks its room.
+            let _ended = OnDrop(ended, claimed.connection);
+            deliverer.deliver(claimed).await;
+        });
+    }
+}
+
+/// The store is unavailable: everything stays where it is, and the lanes come back soon.
+fn postpone(lanes: &mut Lanes, requests: &[ClaimRequest], now: Timestamp, error: &StoreError) {
+    tracing::warn!(%error, lanes = requests.len(), "claiming deliveries failed; trying again in a second");
+    for request in requests {
+        lanes.claimed(request.connection, 0, Some(now.plus(PAUSE)));
+    }
+}
+
+struct OnDrop(mpsc::UnboundedSender<ConnectionId>, ConnectionId);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        let _ = self.0.send(self.1);
+    }
+}

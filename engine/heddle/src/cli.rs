@@ -1,0 +1,176 @@
+//! The command line.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+
+use crate::settings::{self, Settings};
+use crate::{demo, keys, plugin, serve};
+
+/// Heddle takes events that your product emits once and delivers them to every destination that
+/// your customers connected: it matches, retries, keeps the history of every attempt, and replays.
+///
+/// New here? Run `heddle demo`.
+#[derive(Debug, Parser)]
+#[command(name = "heddle", version, propagate_version = true, arg_required_else_help = true, after_help = SETTINGS_HELP)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const SETTINGS_HELP: &str = "Settings come from flags, then HEDDLE_… environment variables, then heddle.toml \
+(--config). `heddle settings` lists them all.";
+
+#[derive(Debug, Args)]
+struct Common {
+    /// The folder for the database, the master key and plugins [default: ./heddle-data]
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// Read settings from this file
+    #[arg(long, global = true, value_name = "FILE", env = "HEDDLE_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve {
+        /// The address to listen on [default: 127.0.0.1:8080]
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        listen: Option<String>,
+    },
+    /// See it work: three destinations, two of them failing at first, one event
+    Demo {
+        /// The address to listen on; another port is taken when it is in use
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        listen: Option<String>,
+        /// Stop when the event is delivered instead of serving on
+        #[arg(long)]
+        once: bool,
+    },
+    /// Make machine keys for the API
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
+    /// Install and list destination plugins
+    Plugin {
+        #[command(subcommand)]
+        command: PluginCommand,
+    },
+    /// List all settings with their defaults
+    Settings,
+}
+
+#[derive(Debug, Subcommand)]
+enum KeysCommand {
+    /// Make a machine key and print it as JSON; the secret is shown this once
+    Create {
+        /// What the key is for, such as the name of the service that uses it
+        #[arg(long)]
+        name: String,
+        /// The organisation's id, or the word new [default: the first organisation]
+        #[arg(long, value_name = "ID|new")]
+        organization: Option<String>,
+    },
+    /// Print a bearer token of a key, good for one minute: curl -H "Authorization: Bearer $(heddle keys token …)"
+    Token {
+        /// The key: mk_…
+        #[arg(long)]
+        access_key: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum PluginCommand {
+    /// Check a plugin and put it into the data folder; a running server takes it up
+    Install {
+        /// A WebAssembly component
+        file: PathBuf,
+    },
+    /// List the destinations, bundled and installed
+    List,
+}
+
+/// Runs the command line; errors go to standard error in one line.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("heddle: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
+    let listen = match &cli.command {
+        Command::Serve { listen } | Command::Demo { listen, .. } => listen.clone(),
+        _ => None,
+    };
+    let flags = [("data_dir", cli.common.data_dir.clone()), ("listen", listen)];
+    let default_config = PathBuf::from("heddle.toml");
+    let config = cli.common.config.clone().or_else(|| default_config.exists().then_some(default_config));
+    let settings = settings::load(config.as_deref(), std::env::vars(), &flags)?;
+    match cli.command {
+        Command::Serve { .. } => {
+            start_logging(&settings, &settings.log)?;
+            runtime()?.block_on(serve::run(&settings))
+        }
+        Command::Demo { once, .. } => {
+            start_logging(&settings, "error")?;
+            runtime()?.block_on(demo::run(&settings, once))
+        }
+        Command::Keys { command: KeysCommand::Create { name, organization } } => {
+            runtime()?.block_on(keys::create(&settings, &name, organization.as_deref()))
+        }
+        Command::Keys { command: KeysCommand::Token { access_key } } => {
+            runtime()?.block_on(keys::print_token(&settings, &access_key))
+        }
+        Command::Plugin { command: PluginCommand::Install { file } } => plugin::install(&settings, &file),
+        Command::Plugin { command: PluginCommand::List } => plugin::list(&settings),
+        Command::Settings => {
+            for setting in settings::ALL {
+                println!("{} (HEDDLE_{})", setting.key, setting.key.to_ascii_uppercase());
+                println!("    {}", setting.help);
+                println!("    default: {}", if setting.default.is_empty() { "none" } else { setting.default });
+            }
+            Ok(())
+        }
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")
+}
+
+fn start_logging(settings: &Settings, filter: &str) -> Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_new(filter).context("the setting log (HEDDLE_LOG) cannot be used")?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    if settings.log_format == "json" {
+        builder.json().init();
+    } else {
+        builder.init();
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,77 @@
+//! `heddle serve`: the listener around the engine, until SIGTERM or Ctrl-C.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::Engine;
+use crate::home::Home;
+use crate::settings::Settings;
+
+/// After the stop was asked for, open connections of callers may still finish for this long.
+const CALLERS_GRACE: Duration = Duration::from_secs(5);
+
+/// Serves until it is told to stop.
+pub async fn run(settings: &Settings) -> Result<()> {
+    let stop = stop_signal()?;
+    let home = Home::open(&settings.data_dir, settings.master_key.as_deref())?;
+    let engine = Engine::start(&home, settings).await?;
+    let listener = bind(settings.listen).await?;
+    println!("heddle {} listening on http://{}", env!("CARGO_PKG_VERSION"), listener.local_addr()?);
+    println!("  data in {}", home.path().display());
+    println!("  stop with Ctrl-C");
+    let stopping = CancellationToken::new();
+    let served = listen(listener, engine.router.clone(), stopping.clone());
+    tokio::pin!(served);
+    tokio::select! {
+        served = &mut served => return served,
+        () = stop => {}
+    }
+    println!("stopping: finishing what is in flight, for at most {} s", settings.shutdown_grace.as_secs());
+    stopping.cancel();
+    // Callers that keep their connection open without a request would wait for ever.
+    let _ = tokio::time::timeout(CALLERS_GRACE.min(settings.shutdown_grace), served).await;
+    if engine.stop(settings.shutdown_grace).await {
+        println!("stopped; nothing was in flight any more");
+    } else {
+        println!("stopped; some deliveries were still in flight and will be tried again after the next start");
+    }
+    Ok(())
+}
+
+/// Listens on `address`.
+pub async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("listening on {address}; choose another address with --listen"))
+}
+
+/// Answers callers until `stop`, then lets those that are being answered finish.
+pub async fn listen(listener: TcpListener, router: axum::Router, stop: CancellationToken) -> Result<()> {
+    let listener = listener.tap_io(|connection| {
+        // Answers are small; waiting to fill a packet would only delay them.
+        let _ = connection.set_nodelay(true);
+    });
+    axum::serve(listener, router)
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
+        .context("serving")
+}
+
+/// Ends at the first SIGTERM or Ctrl-C.
+pub fn stop_signal() -> Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for Ctrl-C")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

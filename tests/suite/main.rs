@@ -1,0 +1,4 @@
+//! The whole engine from outside: the real binary, a real listener, a real receiver. One file, one
+//! theme.
+
+
