@@ -1,5 +1,7 @@
 //! From samples to figures.
 
+use std::fmt;
+
 /// The middle of some measurements, and how far they lie apart.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
@@ -11,16 +13,39 @@ pub struct Spread {
     pub max: f64,
 }
 
+/// `10,234 (9,900–10,400)`; of one measurement only itself.
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&number(self.median))?;
+        if self.min < self.max {
+            write!(f, " ({}–{})", number(self.min), number(self.max))?;
+        }
+        Ok(())
+    }
+}
+
 /// The spread of `values`; all zero when there are none.
 pub fn spread(values: &[f64]) -> Spread {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let (Some(min), Some(max)) = (sorted.first(), sorted.last()) else {
-        return Spread { min: 0.0, median: 0.0, max: 0.0 };
+        return Spread {
+            min: 0.0,
+            median: 0.0,
+            max: 0.0,
+        };
     };
     let middle = sorted.len() / 2;
-    let median = if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) };
-    Spread { min: *min, median, max: *max }
+    let median = if sorted.len() % 2 == 1 {
+        sorted[middle]
+    } else {
+        f64::midpoint(sorted[middle - 1], sorted[middle])
+    };
+    Spread {
+        min: *min,
+        median,
+        max: *max,
+    }
 }
 
 /// Samples of one kind, in order of size.
@@ -42,17 +67,35 @@ impl Samples {
     /// The smallest sample that at least `percent` of all do not exceed (nearest rank); zero when
     /// there is none.
     pub fn percentile(&self, percent: f64) -> u32 {
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
         let rank = (percent / 100.0 * self.0.len() as f64).ceil() as usize;
-        self.0.get(rank.clamp(1, self.0.len().max(1)) - 1).copied().unwrap_or(0)
+        self.0
+            .get(rank.clamp(1, self.0.len().max(1)) - 1)
+            .copied()
+            .unwrap_or(0)
     }
+
+    /// The same in thousandths of the samples' unit: milliseconds of microseconds.
+    pub fn thousandths(&self, percent: f64) -> f64 {
+        f64::from(self.percentile(percent)) / 1000.0
+    }
+}
+
+/// Memory in MiB.
+pub fn mib(kib: u64) -> String {
+    number(kib as f64 / 1024.0)
 }
 
 /// `1234567.8` as `1,234,568`; small numbers keep three significant digits.
 pub fn number(value: f64) -> String {
     let size = value.abs();
     if size < 100.0 {
-        let decimals = if size < 1.0 { 3 } else if size < 10.0 { 2 } else { 1 };
+        let decimals = if size < 1.0 {
+            3
+        } else if size < 10.0 {
+            2
+        } else {
+            1
+        };
         return format!("{value:.decimals$}");
     }
     let digits = format!("{size:.0}");
@@ -73,7 +116,14 @@ mod tests {
     #[test]
     fn percentiles_are_samples_that_were_taken() {
         let samples = Samples::new((1..=100).rev().collect());
-        for (percent, expected) in [(0.0, 1), (1.0, 1), (50.0, 50), (99.0, 99), (99.5, 100), (100.0, 100)] {
+        for (percent, expected) in [
+            (0.0, 1),
+            (1.0, 1),
+            (50.0, 50),
+            (99.0, 99),
+            (99.5, 100),
+            (100.0, 100),
+        ] {
             assert_eq!(samples.percentile(percent), expected, "p{percent}");
         }
         assert_eq!(Samples::new(vec![7]).percentile(99.0), 7);
@@ -82,16 +132,33 @@ mod tests {
 
     #[test]
     fn the_median_lies_in_the_middle() {
-        assert_eq!(spread(&[3.0, 1.0, 2.0]), Spread { min: 1.0, median: 2.0, max: 3.0 });
+        assert_eq!(
+            spread(&[3.0, 1.0, 2.0]),
+            Spread {
+                min: 1.0,
+                median: 2.0,
+                max: 3.0
+            }
+        );
         assert!((spread(&[4.0, 1.0, 2.0, 3.0]).median - 2.5).abs() < f64::EPSILON);
         assert!(spread(&[]).median.abs() < f64::EPSILON);
+        assert_eq!(
+            spread(&[10_234.0, 9_900.0, 10_400.0]).to_string(),
+            "10,234 (9,900–10,400)"
+        );
+        assert_eq!(spread(&[7.0]).to_string(), "7.00");
     }
 
     #[test]
     fn numbers_are_shown_with_the_digits_that_mean_something() {
-        for (value, text) in
-            [(0.2213, "0.221"), (4.567, "4.57"), (45.67, "45.7"), (999.6, "1,000"), (1_234_567.8, "1,234,568"), (-46_000.0, "-46,000")]
-        {
+        for (value, text) in [
+            (0.2213, "0.221"),
+            (4.567, "4.57"),
+            (45.67, "45.7"),
+            (999.6, "1,000"),
+            (1_234_567.8, "1,234,568"),
+            (-46_000.0, "-46,000"),
+        ] {
             assert_eq!(number(value), text);
         }
     }

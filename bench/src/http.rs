@@ -50,7 +50,9 @@ pub fn head(bytes: &[u8]) -> Result<Option<Head>> {
 
 fn header(line: &[u8], head: &mut Head) -> Result<()> {
     // The few headers that matter differ in length from nearly all others.
-    let Some(colon) = line.iter().position(|byte| *byte == b':') else { bail!("a header without a colon") };
+    let Some(colon) = line.iter().position(|byte| *byte == b':') else {
+        bail!("a header without a colon")
+    };
     let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
     match colon {
         14 if name.eq_ignore_ascii_case(b"content-length") => {
@@ -68,8 +70,13 @@ fn header(line: &[u8], head: &mut Head) -> Result<()> {
 
 /// The status in an answer's first line.
 pub fn status(first_line: &[u8]) -> Result<u16> {
-    let code = first_line.strip_prefix(b"HTTP/1.1 ").and_then(|rest| rest.get(..3));
-    match code.and_then(|code| std::str::from_utf8(code).ok()).and_then(|code| code.parse().ok()) {
+    let code = first_line
+        .strip_prefix(b"HTTP/1.1 ")
+        .and_then(|rest| rest.get(..3));
+    match code
+        .and_then(|code| std::str::from_utf8(code).ok())
+        .and_then(|code| code.parse().ok())
+    {
         Some(status) => Ok(status),
         None => bail!("no HTTP/1.1 answer: {:?}", String::from_utf8_lossy(first_line)),
     }

@@ -108,7 +108,10 @@ impl Ledger {
         }
         let now = self.micros();
         let latency = u32::try_from(now.saturating_sub(emitted)).unwrap_or(u32::MAX);
-        self.latencies.lock().unwrap_or_else(PoisonError::into_inner).push(latency);
+        self.latencies
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(latency);
         if !signed {
             self.unsigned.fetch_add(1, Relaxed);
         }
@@ -129,10 +132,17 @@ impl Ledger {
     /// Closes the books. `started` is the instant of the first emission.
     pub fn account(&self, started: u64) -> Account {
         let all: u16 = ACCEPTED | ((1 << self.hooks) - 1);
-        let taken = usize::try_from(self.taken.load(Relaxed)).unwrap_or(usize::MAX).min(self.entries.len());
+        let taken = usize::try_from(self.taken.load(Relaxed))
+            .unwrap_or(usize::MAX)
+            .min(self.entries.len());
         let entries = || self.entries[..taken].iter().map(|entry| entry.load(Relaxed));
-        let missing = entries().filter(|entry| entry & ACCEPTED != 0).map(|entry| u64::from((all & !entry).count_ones())).sum();
-        let unaccepted = entries().filter(|entry| entry & ACCEPTED == 0 && *entry != 0).count() as u64;
+        let missing = entries()
+            .filter(|entry| entry & ACCEPTED != 0)
+            .map(|entry| u64::from((all & !entry).count_ones()))
+            .sum();
+        let unaccepted = entries()
+            .filter(|entry| entry & ACCEPTED == 0 && *entry != 0)
+            .count() as u64;
         let latencies = std::mem::take(&mut *self.latencies.lock().unwrap_or_else(PoisonError::into_inner));
         Account {
             accepted: self.accepted(),
@@ -147,7 +157,8 @@ impl Ledger {
     }
 
     fn entry(&self, event: u64) -> Option<&AtomicU16> {
-        self.entries.get(usize::try_from(event.checked_sub(self.first)?).ok()?)
+        self.entries
+            .get(usize::try_from(event.checked_sub(self.first)?).ok()?)
     }
 }
 
@@ -214,9 +225,12 @@ pub fn latency_raw(samples: &Samples) -> Value {
 }
 
 /// `count` over `took`; zero when no time passed.
-#[allow(clippy::cast_precision_loss)]
 pub fn per_second(count: u64, took: Duration) -> f64 {
-    if took.is_zero() { 0.0 } else { count as f64 / took.as_secs_f64() }
+    if took.is_zero() {
+        0.0
+    } else {
+        count as f64 / took.as_secs_f64()
+    }
 }
 
 #[cfg(test)]
@@ -248,7 +262,15 @@ mod tests {
         ledger.receive(0, 999, 0, true);
         let account = ledger.account(0);
         assert_eq!((account.accepted, account.delivered), (2, 4));
-        assert_eq!((account.missing, account.repeated, account.unaccepted, account.unsigned), (1, 1, 1, 1));
+        assert_eq!(
+            (
+                account.missing,
+                account.repeated,
+                account.unaccepted,
+                account.unsigned
+            ),
+            (1, 1, 1, 1)
+        );
         assert_eq!(account.latencies.len(), 4);
     }
 }

@@ -33,8 +33,13 @@ impl Settings {
     }
 
     /// Sets `HEDDLE_<name>`.
-    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
-        let name = format!("HEDDLE_{name}");
+    pub fn with(self, name: &str, value: impl Into<String>) -> Self {
+        self.with_raw(&format!("HEDDLE_{name}"), value)
+    }
+
+    /// Sets any variable of the environment.
+    pub fn with_raw(mut self, name: &str, value: impl Into<String>) -> Self {
+        let name = name.to_owned();
         self.0.retain(|(known, _)| *known != name);
         self.0.push((name, value.into()));
         self

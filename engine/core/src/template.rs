@@ -188,6 +188,25 @@ mod tests {
         );
     }
 
+    /// The SDK renders by the same table.
+    #[test]
+    fn templates_render_as_the_shared_table_says() {
+        let table = include_str!("../../../plugins/sdk-rust/tests/templates.json");
+        let table: Value = serde_json::from_str(table).unwrap();
+        for case in table["cases"].as_array().unwrap() {
+            let escape = match case["escape"].as_str().unwrap() {
+                "none" => Escape::None,
+                "html" => Escape::Html,
+                "slack_mrkdwn" => Escape::SlackMrkdwn,
+                "markdown" => Escape::Markdown,
+                "url_part" => Escape::UrlPart,
+                other => panic!("unknown escape {other}"),
+            };
+            let rendered = render(case["template"].as_str().unwrap(), &table["payload"], escape).ok();
+            assert_eq!(rendered.as_deref(), case["rendered"].as_str(), "{case}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_template_panics(template in ".{0,80}", value in ".{0,20}") {

@@ -30,15 +30,24 @@ pub enum SendErrorKind {
 
 impl SendError {
     pub(crate) fn refused(message: impl Into<String>) -> Self {
-        Self { kind: SendErrorKind::Refused, message: message.into() }
+        Self {
+            kind: SendErrorKind::Refused,
+            message: message.into(),
+        }
     }
 
     pub(crate) fn timeout(message: impl Into<String>) -> Self {
-        Self { kind: SendErrorKind::Timeout, message: message.into() }
+        Self {
+            kind: SendErrorKind::Timeout,
+            message: message.into(),
+        }
     }
 
     pub(crate) fn network(message: impl Into<String>) -> Self {
-        Self { kind: SendErrorKind::Network, message: message.into() }
+        Self {
+            kind: SendErrorKind::Network,
+            message: message.into(),
+        }
     }
 
     /// Sorts what the HTTP client reports. Its own text is never used, since that has the whole
@@ -47,7 +56,10 @@ impl SendError {
         if let Some(blocked) = causes(error).find_map(|cause| cause.downcast_ref::<Blocked>()) {
             return Self::refused(blocked.to_string());
         }
-        let root = causes(error).last().map(|cause| format!(": {cause}")).unwrap_or_default();
+        let root = causes(error)
+            .last()
+            .map(|cause| format!(": {cause}"))
+            .unwrap_or_default();
         if error.is_builder() {
             Self::refused(format!("the request cannot be written down{root}"))
         } else if error.is_dns() {
@@ -65,7 +77,9 @@ impl SendError {
 }
 
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(error.source(), |cause| cause.source())
+    std::iter::successors(error.source(), |cause: &&'a (dyn Error + 'static)| {
+        Error::source(*cause)
+    })
 }
 
 /// The egress layer cannot start.
@@ -113,10 +127,16 @@ pub enum GrantError {
 
 impl GrantError {
     pub(crate) fn setting(key: impl fmt::Display, problem: &'static str) -> Self {
-        Self::Setting { key: key.to_string(), problem }
+        Self::Setting {
+            key: key.to_string(),
+            problem,
+        }
     }
 
     pub(crate) fn credential(name: &str, problem: impl Into<String>) -> Self {
-        Self::Credential { name: name.to_owned(), problem: problem.into() }
+        Self::Credential {
+            name: name.to_owned(),
+            problem: problem.into(),
+        }
     }
 }

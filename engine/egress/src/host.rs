@@ -25,12 +25,18 @@ impl Host {
             Some((_, digits)) if !digits.ends_with(']') => Some(digits.parse().ok()?),
             _ => None,
         };
-        Some(Self { name: url.host_str()?.to_owned(), port })
+        Some(Self {
+            name: url.host_str()?.to_owned(),
+            port,
+        })
     }
 
     /// The host of a URL.
     pub fn of(url: &Url) -> Option<Self> {
-        Some(Self { name: url.host_str()?.to_owned(), port: url.port() })
+        Some(Self {
+            name: url.host_str()?.to_owned(),
+            port: url.port(),
+        })
     }
 
     /// Whether a request to `url` goes to this host.
@@ -81,7 +87,9 @@ mod tests {
 
     #[test]
     fn what_is_more_than_a_host_is_not_read() {
-        for text in ["", "a/b", "a@b", "a b", "a?b", "a#b", "a\\b", "a:b", "a:70000", "a\nb", "[::1", "%61.com"] {
+        for text in [
+            "", "a/b", "a@b", "a b", "a?b", "a#b", "a\\b", "a:b", "a:70000", "a\nb", "[::1", "%61.com",
+        ] {
             assert_eq!(Host::parse(text), None, "{text:?}");
         }
     }

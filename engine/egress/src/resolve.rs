@@ -36,7 +36,10 @@ pub(crate) struct SystemResolver {
 
 impl SystemResolver {
     pub fn new() -> Self {
-        Self { under_way: Arc::default(), turns: Arc::new(Semaphore::new(MAX_LOOKUPS)) }
+        Self {
+            under_way: Arc::default(),
+            turns: Arc::new(Semaphore::new(MAX_LOOKUPS)),
+        }
     }
 
     fn start(&self, host: String) -> Lookup {
@@ -45,10 +48,19 @@ impl SystemResolver {
         let task = tokio::spawn(async move {
             let _turn = turns.acquire_owned().await.map_err(io::Error::other);
             let found = tokio::net::lookup_host((host.as_str(), 0)).await;
-            under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&host);
+            under_way
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&host);
             found.map(|found| found.map(|address| address.ip()).collect::<Arc<[_]>>())
         });
-        async move { task.await.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(Arc::new) }.boxed().shared()
+        async move {
+            task.await
+                .unwrap_or_else(|error| Err(io::Error::other(error)))
+                .map_err(Arc::new)
+        }
+        .boxed()
+        .shared()
     }
 }
 
@@ -56,9 +68,18 @@ impl Resolve for SystemResolver {
     fn resolve(&self, host: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
         let lookup = {
             let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-            under_way.entry(host.to_owned()).or_insert_with(|| self.start(host.to_owned())).clone()
+            under_way
+                .entry(host.to_owned())
+                .or_insert_with(|| self.start(host.to_owned()))
+                .clone()
         };
-        lookup.map(|found| found.map(|found| found.to_vec()).map_err(|error| io::Error::new(error.kind(), error.to_string()))).boxed()
+        lookup
+            .map(|found| {
+                found
+                    .map(|found| found.to_vec())
+                    .map_err(|error| io::Error::new(error.kind(), error.to_string()))
+            })
+            .boxed()
     }
 }
 
@@ -96,7 +117,11 @@ pub(crate) struct Blocked {
     what: &'static str,
 }
 
-fn vet(host: &str, found: Vec<IpAddr>, allowed: &[IpNet]) -> Result<Vec<IpAddr>, Box<dyn std::error::Error + Send + Sync>> {
+fn vet(
+    host: &str,
+    found: Vec<IpAddr>,
+    allowed: &[IpNet],
+) -> Result<Vec<IpAddr>, Box<dyn std::error::Error + Send + Sync>> {
     let mut objection = None;
     let vetted: Vec<IpAddr> = found
         .into_iter()
@@ -109,7 +134,10 @@ fn vet(host: &str, found: Vec<IpAddr>, allowed: &[IpNet]) -> Result<Vec<IpAddr>,
         })
         .collect();
     match objection {
-        Some(what) if vetted.is_empty() => Err(Box::new(Blocked { host: host.to_owned(), what })),
+        Some(what) if vetted.is_empty() => Err(Box::new(Blocked {
+            host: host.to_owned(),
+            what,
+        })),
         None if vetted.is_empty() => Err("no address found".into()),
         _ => Ok(vetted),
     }
@@ -125,15 +153,27 @@ mod tests {
 
     #[test]
     fn of_a_mixed_answer_only_the_public_addresses_remain() {
-        let mixed = addresses(&["10.0.0.1", "93.184.216.34", "::1", "2606:4700::1111", "::ffff:127.0.0.1"]);
-        assert_eq!(vet("mixed.test", mixed, &[]).unwrap(), addresses(&["93.184.216.34", "2606:4700::1111"]));
+        let mixed = addresses(&[
+            "10.0.0.1",
+            "93.184.216.34",
+            "::1",
+            "2606:4700::1111",
+            "::ffff:127.0.0.1",
+        ]);
+        assert_eq!(
+            vet("mixed.test", mixed, &[]).unwrap(),
+            addresses(&["93.184.216.34", "2606:4700::1111"])
+        );
     }
 
     #[test]
     fn a_name_with_private_addresses_alone_is_blocked_without_telling_them() {
         let error = vet("inside.test", addresses(&["10.0.0.1"]), &[]).unwrap_err();
         assert!(error.is::<Blocked>());
-        assert_eq!(error.to_string(), "the name inside.test leads to a private network, where requests may not go");
+        assert_eq!(
+            error.to_string(),
+            "the name inside.test leads to a private network, where requests may not go"
+        );
         assert!(!vet("empty.test", Vec::new(), &[]).unwrap_err().is::<Blocked>());
     }
 

@@ -19,20 +19,29 @@ pub struct Route {
 impl Route {
     /// Reads `api.hubapi.com=http://127.0.0.1:41001`.
     pub fn parse(text: &str) -> Result<Self, RouteError> {
-        let fail = |problem| RouteError { route: text.to_owned(), problem };
-        let (host, target) = text
-            .split_once('=')
-            .ok_or_else(|| fail("has no '='; write HOST=URL, such as api.example.com=http://127.0.0.1:4000"))?;
-        let target_base =
-            Url::parse(target.trim()).map_err(|_| fail("has a target that is no URL; write http://HOST:PORT"))?;
-        let route = Self { host: host.trim().to_owned(), target_base };
+        let fail = |problem| RouteError {
+            route: text.to_owned(),
+            problem,
+        };
+        let (host, target) = text.split_once('=').ok_or_else(|| {
+            fail("has no '='; write HOST=URL, such as api.example.com=http://127.0.0.1:4000")
+        })?;
+        let target_base = Url::parse(target.trim())
+            .map_err(|_| fail("has a target that is no URL; write http://HOST:PORT"))?;
+        let route = Self {
+            host: host.trim().to_owned(),
+            target_base,
+        };
         route.compile().map_err(|error| fail(error.problem))?;
         Ok(route)
     }
 
     /// Checks what may have been put together by hand.
     pub(crate) fn compile(&self) -> Result<Detour, RouteError> {
-        let fail = |problem| RouteError { route: format!("{}={}", self.host, self.target_base), problem };
+        let fail = |problem| RouteError {
+            route: format!("{}={}", self.host, self.target_base),
+            problem,
+        };
         let from = Host::parse(&self.host).ok_or_else(|| fail("does not begin with a host name"))?;
         let to = &self.target_base;
         if !matches!(to.scheme(), "http" | "https") || !to.has_host() {
@@ -42,7 +51,9 @@ impl Route {
             return Err(fail("has a user name or password in its target"));
         }
         if to.path() != "/" || to.query().is_some() || to.fragment().is_some() {
-            return Err(fail("has a path or query in its target; only scheme, host and port are replaced"));
+            return Err(fail(
+                "has a path or query in its target; only scheme, host and port are replaced",
+            ));
         }
         Ok(Detour { from, to: to.clone() })
     }
@@ -72,12 +83,26 @@ mod tests {
 
     #[test]
     fn a_route_replaces_scheme_and_authority_and_keeps_path_and_query() {
-        let route = Route::parse(" api.hubapi.com = http://127.0.0.1:41001 ").unwrap().compile().unwrap();
+        let route = Route::parse(" api.hubapi.com = http://127.0.0.1:41001 ")
+            .unwrap()
+            .compile()
+            .unwrap();
         let url = Url::parse("https://API.hubapi.com/crm/v3/a%2Fb/%7Bx%7D?q=1%202&r=+").unwrap();
         let target = route.target(&url).unwrap();
-        assert_eq!(target.as_str(), "http://127.0.0.1:41001/crm/v3/a%2Fb/%7Bx%7D?q=1%202&r=+");
-        assert!(route.target(&Url::parse("https://api.hubapi.com:8443/").unwrap()).is_none());
-        assert!(route.target(&Url::parse("https://hubapi.com/").unwrap()).is_none());
+        assert_eq!(
+            target.as_str(),
+            "http://127.0.0.1:41001/crm/v3/a%2Fb/%7Bx%7D?q=1%202&r=+"
+        );
+        assert!(
+            route
+                .target(&Url::parse("https://api.hubapi.com:8443/").unwrap())
+                .is_none()
+        );
+        assert!(
+            route
+                .target(&Url::parse("https://hubapi.com/").unwrap())
+                .is_none()
+        );
     }
 
     #[test]

@@ -14,7 +14,13 @@ pub(crate) enum Signer {
     /// comes first.
     StandardWebhooks(Vec<Vec<u8>>),
     /// A plain HMAC of the body in a header of the receiver's choice.
-    Hmac { algorithm: Algorithm, key: Vec<u8>, header: HeaderName, encoding: Encoding, prefix: String },
+    Hmac {
+        algorithm: Algorithm,
+        key: Vec<u8>,
+        header: HeaderName,
+        encoding: Encoding,
+        prefix: String,
+    },
 }
 
 /// The hash inside the HMAC.
@@ -56,12 +62,19 @@ impl Encoding {
 /// The key inside a Standard Webhooks secret: base64, with `whsec_` before it or without.
 pub(crate) fn standard_webhooks_key(secret: &str) -> Option<Vec<u8>> {
     let text = secret.strip_prefix("whsec_").unwrap_or(secret);
-    STANDARD_PAD_INDIFFERENT.decode(text).ok().filter(|key| !key.is_empty())
+    STANDARD_PAD_INDIFFERENT
+        .decode(text)
+        .ok()
+        .filter(|key| !key.is_empty())
 }
 
 impl Signer {
     /// The headers that sign `body`.
-    pub fn headers(&self, context: &SendContext, body: &[u8]) -> Result<Vec<(HeaderName, HeaderValue)>, SendError> {
+    pub fn headers(
+        &self,
+        context: &SendContext,
+        body: &[u8],
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, SendError> {
         match self {
             Self::StandardWebhooks(keys) => {
                 let (id, seconds) = (context.delivery_id.as_str(), context.now.seconds().to_string());
@@ -75,10 +88,19 @@ impl Signer {
                 Ok(vec![
                     (HeaderName::from_static("webhook-id"), value(id)?),
                     (HeaderName::from_static("webhook-timestamp"), value(&seconds)?),
-                    (HeaderName::from_static("webhook-signature"), value(&signatures.join(" "))?),
+                    (
+                        HeaderName::from_static("webhook-signature"),
+                        value(&signatures.join(" "))?,
+                    ),
                 ])
             }
-            Self::Hmac { algorithm, key, header, encoding, prefix } => {
+            Self::Hmac {
+                algorithm,
+                key,
+                header,
+                encoding,
+                prefix,
+            } => {
                 let code = mac(*algorithm, key, &[body]);
                 let code = match encoding {
                     Encoding::Hex => hex::encode(code),
@@ -91,7 +113,8 @@ impl Signer {
 }
 
 fn value(text: &str) -> Result<HeaderValue, SendError> {
-    HeaderValue::from_str(text).map_err(|_| SendError::refused("the signature cannot be written into a header"))
+    HeaderValue::from_str(text)
+        .map_err(|_| SendError::refused("the signature cannot be written into a header"))
 }
 
 fn mac(algorithm: Algorithm, key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
@@ -124,31 +147,46 @@ mod tests {
 
     fn texts(signer: &Signer, body: &[u8]) -> Vec<(String, String)> {
         let headers = signer.headers(&context(), body).unwrap();
-        headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect()
+        headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+            .collect()
     }
 
     #[test]
     fn the_published_vector_of_standard_webhooks_is_met() {
         let signer = Signer::StandardWebhooks(vec![standard_webhooks_key(SECRET).unwrap()]);
         let headers = texts(&signer, br#"{"test": 2432232314}"#);
-        assert_eq!(headers[0], ("webhook-id".into(), "msg_p5jXN8AQM9LWM0D4loKWxJek".into()));
+        assert_eq!(
+            headers[0],
+            ("webhook-id".into(), "msg_p5jXN8AQM9LWM0D4loKWxJek".into())
+        );
         assert_eq!(headers[1], ("webhook-timestamp".into(), "1614265330".into()));
         assert_eq!(
             headers[2],
-            ("webhook-signature".into(), "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=".into())
+            (
+                "webhook-signature".into(),
+                "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=".into()
+            )
         );
     }
 
     #[test]
     fn a_secret_is_read_with_and_without_its_prefix_and_not_when_it_is_no_base64() {
-        assert_eq!(standard_webhooks_key(SECRET), standard_webhooks_key("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"));
+        assert_eq!(
+            standard_webhooks_key(SECRET),
+            standard_webhooks_key("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+        );
         assert_eq!(standard_webhooks_key("whsec_not base64!"), None);
         assert_eq!(standard_webhooks_key("whsec_"), None);
     }
 
     #[test]
     fn while_a_secret_is_rotated_out_both_sign() {
-        let keys = vec![b"new key new key new key!".to_vec(), standard_webhooks_key(SECRET).unwrap()];
+        let keys = vec![
+            b"new key new key new key!".to_vec(),
+            standard_webhooks_key(SECRET).unwrap(),
+        ];
         let signature = &texts(&Signer::StandardWebhooks(keys), br#"{"test": 2432232314}"#)[2].1;
         let (new, old) = signature.split_once(' ').unwrap();
         assert!(new.starts_with("v1,") && new != old);
@@ -202,9 +240,15 @@ mod tests {
                 encoding,
                 prefix: prefix.into(),
             };
-            assert_eq!(texts(&signer(Encoding::Hex, ""), body), [("x-signature".into(), expected.into())]);
+            assert_eq!(
+                texts(&signer(Encoding::Hex, ""), body),
+                [("x-signature".into(), expected.into())]
+            );
             let base64 = format!("sha={}", STANDARD.encode(hex::decode(expected).unwrap()));
-            assert_eq!(texts(&signer(Encoding::Base64, "sha="), body), [("x-signature".into(), base64)]);
+            assert_eq!(
+                texts(&signer(Encoding::Base64, "sha="), body),
+                [("x-signature".into(), base64)]
+            );
         }
     }
 

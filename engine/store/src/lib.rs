@@ -1,1 +1,142 @@
-//! Placeholder.
+//! Heddle's embedded store: the only crate that knows that SQL exists.
+//!
+//! [`Store`] speaks in verbs of the domain (accept events, claim what is due, record an attempt).
+//! Each verb is asynchronous and stands in the file of its table, beside the synchronous functions
+//! over a [`rusqlite::Connection`] that it is made of and the queries that these run.
+//!
+//! - One thread writes ([`writer`]): commands are committed in groups, and answered when the disk
+//!   has them. What fails is answered with [`StoreError::Unavailable`] and was not kept.
+//! - Several connections read ([`readers`]); they see everything that was acknowledged.
+//! - Ids, times and seeds come from the caller; the state of a delivery changes only through
+//!   `heddle_core::delivery::State`, and the schema's CHECKs hold it to that.
+//! - Verbs that take an organisation find nothing of another one.
+//! - Secrets are sealed ([`seal`]).
+
+use std::sync::Arc;
+
+use heddle_core::connection::Connection as Destination;
+use heddle_core::id::{ConnectionId, OrganisationId, WorkspaceId};
+use heddle_core::rule::Rule;
+use rusqlite::Connection;
+
+mod attempts;
+mod cache;
+mod claims;
+mod columns;
+mod connections;
+mod deliveries;
+mod due;
+mod error;
+mod events;
+mod machine_keys;
+mod migrate;
+mod open;
+mod organisations;
+mod page;
+mod publishable_keys;
+mod readers;
+mod records;
+mod rules;
+mod seal;
+mod workspaces;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use due::DueBoard;
+pub use error::{CancelError, OpenError, RetryError, StoreError};
+pub use records::*;
+
+use cache::Cache;
+use readers::Readers;
+use seal::Sealer;
+use writer::{Effects, Writer};
+
+/// The handle to a database; clones are the same store. It is closed by [`Store::close`], or when
+/// the last clone is dropped.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    writer: Writer,
+    readers: Readers,
+    reader_count: usize,
+    sealer: Sealer,
+    shared: Arc<Shared>,
+}
+
+/// What the writer tells everybody after a commit.
+#[derive(Default)]
+struct Shared {
+    due: DueBoard,
+    connections: Cache<ConnectionId, Arc<Destination>>,
+    rules: Cache<WorkspaceId, Arc<[Rule]>>,
+    /// Keys are never changed, so that nothing is ever forgotten here.
+    machine_keys: Cache<String, MachineKey>,
+    publishable_keys: Cache<String, (PublishableKey, WorkspaceId, OrganisationId)>,
+}
+
+impl Store {
+    /// Opens a database, makes it if it is not there, and brings it to the latest version. Blocks
+    /// for as long as that takes.
+    pub fn open(config: StoreConfig) -> Result<Self, OpenError> {
+        let sealer = Sealer::new(config.master_key);
+        let connection = open::writer(&config, &sealer)?;
+        let shared = Arc::new(Shared::default());
+        let writer = Writer::start(connection, Arc::clone(&shared))
+            .map_err(|error| OpenError::Machine(error.to_string()))?;
+        let readers = Readers::new(config.path, config.readers);
+        Ok(Self { inner: Arc::new(Inner { writer, readers, reader_count: config.readers, sealer, shared }) })
+    }
+
+    /// Which connections got work, and from when it is due. The store writes on it after every
+    /// commit; after a start, [`Store::lanes`] says what was there before.
+    pub fn due(&self) -> &DueBoard {
+        &self.inner.shared.due
+    }
+
+    /// Finishes what was asked so far, moves the log into the database and closes it. Every later
+    /// call is answered with [`StoreError::Unavailable`].
+    pub async fn close(&self) {
+        self.inner.readers.close(self.inner.reader_count).await;
+        self.inner.writer.close().await;
+    }
+
+    /// Whether it can commit right now, found out by doing it.
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        self.write(0, |connection, _| {
+            let sql = "INSERT OR REPLACE INTO meta (name, value) VALUES ('ready', x'')";
+            connection.prepare_cached(sql)?.execute([])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// How many group commits there were since the start; many verbs share one.
+    pub fn commits(&self) -> u64 {
+        self.inner.writer.commits()
+    }
+
+    async fn write<T, F>(&self, bytes: usize, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, &mut Effects) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.inner.writer.write(bytes, work).await
+    }
+
+    async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.inner.readers.read(work).await
+    }
+
+    fn sealer(&self) -> Sealer {
+        self.inner.sealer.clone()
+    }
+}

@@ -1,0 +1,306 @@
+//! Connections: configured destinations, their secrets sealed in one value per row.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use heddle_core::connection::{Connection as Destination, Health, InactiveReason};
+use heddle_core::id::{ConnectionId, OrganisationId, WorkspaceId};
+use heddle_core::outcome::{ConnectionVerdict, Outcome, Verdict};
+use heddle_core::secret::Secret;
+use heddle_core::time::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::error::StoreError;
+use crate::records::{Attempt, ConnectionDeletion, MAX_MESSAGE_BYTES};
+use crate::seal::{Place, Sealer};
+use crate::writer::Effects;
+use crate::{Store, claims, columns, rules};
+
+impl Store {
+    /// Makes a connection in its workspace, which the caller has found in its organisation.
+    pub async fn create_connection(&self, destination: Destination) -> Result<(), StoreError> {
+        let sealer = self.sealer();
+        self.write(4096, move |connection, _| insert(connection, &sealer, &destination)).await
+    }
+
+    /// One connection, its secrets opened.
+    pub async fn connection(
+        &self,
+        organisation: OrganisationId,
+        id: ConnectionId,
+    ) -> Result<Option<Destination>, StoreError> {
+        let sealer = self.sealer();
+        self.read(move |connection| find_in(connection, &sealer, organisation, id)).await
+    }
+
+    /// All connections of an organisation or of one of its workspaces, the oldest first.
+    pub async fn list_connections(
+        &self,
+        organisation: OrganisationId,
+        workspace: Option<WorkspaceId>,
+    ) -> Result<Vec<Destination>, StoreError> {
+        let sealer = self.sealer();
+        self.read(move |connection| list(connection, &sealer, organisation, workspace)).await
+    }
+
+    /// Writes everything but the workspace, the type and the making of a connection; returns whether
+    /// there is one. When it is active then, what waited for it is due.
+    pub async fn update_connection(
+        &self,
+        organisation: OrganisationId,
+        destination: Destination,
+    ) -> Result<bool, StoreError> {
+        let sealer = self.sealer();
+        self.write(4096, move |connection, effects| {
+            update(connection, effects, &sealer, organisation, &destination)
+        })
+        .await
+    }
+
+    /// Deletes a connection and its rules, and calls off what waits for them. Unless `force` is set,
+    /// a connection that has an active rule stays.
+    pub async fn delete_connection(
+        &self,
+        organisation: OrganisationId,
+        id: ConnectionId,
+        force: bool,
+        now: Timestamp,
+    ) -> Result<ConnectionDeletion, StoreError> {
+        self.write(4096, move |connection, effects| {
+            delete(connection, effects, organisation, id, force, now)
+        })
+        .await
+    }
+
+    /// The connection that a delivery goes to, whatever its organisation, its secrets opened. Kept
+    /// in memory: the same `Arc` until the connection changes.
+    pub async fn connection_for_delivery(
+        &self,
+        id: ConnectionId,
+    ) -> Result<Option<Arc<Destination>>, StoreError> {
+        let cache = &self.inner.shared.connections;
+        let generation = match cache.get(&id) {
+            Ok(known) => return Ok(Some(known)),
+            Err(generation) => generation,
+        };
+        let sealer = self.sealer();
+        let found = self.read(move |connection| find(connection, &sealer, id)).await?.map(Arc::new);
+        if let Some(found) = &found {
+            cache.insert(generation, id, Arc::clone(found));
+        }
+        Ok(found)
+    }
+}
+
+fn place(id: &ConnectionId) -> Place<'_> {
+    Place { table: "connections", row: id.as_bytes() }
+}
+
+fn seal(sealer: &Sealer, destination: &Destination) -> Result<Vec<u8>, StoreError> {
+    let secrets: BTreeMap<&str, &str> =
+        destination.secrets.iter().map(|(key, secret)| (key.as_str(), secret.reveal())).collect();
+    sealer.seal(place(&destination.id), columns::to_json(&secrets)?.as_bytes())
+}
+
+fn health_columns(health: &Health) -> (Option<&'static str>, Option<&str>) {
+    match health {
+        Health::Active => (None, None),
+        Health::Inactive { reason, detail } => (Some(reason.as_str()), Some(detail)),
+    }
+}
+
+/// The row without its secrets, and these as they are stored.
+fn from_row(row: &Row<'_>) -> rusqlite::Result<(Destination, Vec<u8>)> {
+    let health = match row.get::<_, Option<String>>("inactive_detail")? {
+        None => Health::Active,
+        Some(detail) => {
+            Health::Inactive { reason: columns::word(row, "inactive_reason", InactiveReason::parse)?, detail }
+        }
+    };
+    let destination = Destination {
+        id: ConnectionId::from_bytes(row.get("id")?),
+        workspace: WorkspaceId::from_bytes(row.get("workspace")?),
+        kind: row.get("kind")?,
+        name: row.get("name")?,
+        settings: columns::json(row, "settings")?,
+        secrets: BTreeMap::new(),
+        health,
+        hidden: row.get("hidden")?,
+        created_by: row.get("created_by")?,
+        created_at: columns::time(row, "created_at")?,
+        updated_at: columns::time(row, "updated_at")?,
+    };
+    Ok((destination, row.get("secrets")?))
+}
+
+fn opened((mut destination, sealed): (Destination, Vec<u8>), sealer: &Sealer) -> Result<Destination, StoreError> {
+    let text = sealer.open_text(place(&destination.id), &sealed)?;
+    // serde's message could quote what it read.
+    let secrets: BTreeMap<String, String> =
+        serde_json::from_str(&text).map_err(|_| StoreError::broken("the secrets of a connection are unreadable"))?;
+    destination.secrets = secrets.into_iter().map(|(key, secret)| (key, Secret::new(secret))).collect();
+    Ok(destination)
+}
+
+fn insert(connection: &Connection, sealer: &Sealer, destination: &Destination) -> Result<(), StoreError> {
+    let (reason, detail) = health_columns(&destination.health);
+    let sql = "INSERT INTO connections (id, workspace, kind, name, settings, secrets, inactive_reason,
+                   inactive_detail, hidden, created_by, created_at, updated_at)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+    connection.prepare_cached(sql)?.execute(params![
+        destination.id.as_bytes(),
+        destination.workspace.as_bytes(),
+        destination.kind,
+        destination.name,
+        columns::to_json(&destination.settings)?,
+        seal(sealer, destination)?,
+        reason,
+        detail,
+        destination.hidden,
+        destination.created_by,
+        destination.created_at.0,
+        destination.updated_at.0
+    ])?;
+    Ok(())
+}
+
+fn find(connection: &Connection, sealer: &Sealer, id: ConnectionId) -> Result<Option<Destination>, StoreError> {
+    let sql = "SELECT * FROM connections WHERE id = ?1";
+    let found = connection.prepare_cached(sql)?.query_row([id.as_bytes()], from_row).optional()?;
+    found.map(|row| opened(row, sealer)).transpose()
+}
+
+fn find_in(
+    connection: &Connection,
+    sealer: &Sealer,
+    organisation: OrganisationId,
+    id: ConnectionId,
+) -> Result<Option<Destination>, StoreError> {
+    let sql = "SELECT c.* FROM connections c JOIN workspaces w ON w.id = c.workspace
+               WHERE c.id = ?1 AND w.organisation = ?2";
+    let found = connection
+        .prepare_cached(sql)?
+        .query_row([id.as_bytes(), organisation.as_bytes()], from_row)
+        .optional()?;
+    found.map(|row| opened(row, sealer)).transpose()
+}
+
+fn list(
+    connection: &Connection,
+    sealer: &Sealer,
+    organisation: OrganisationId,
+    workspace: Option<WorkspaceId>,
+) -> Result<Vec<Destination>, StoreError> {
+    let sql = "SELECT c.* FROM workspaces w JOIN connections c ON c.workspace = w.id
+               WHERE w.organisation = ?1 AND (?2 IS NULL OR w.id = ?2) ORDER BY c.created_at, c.id";
+    let mut statement = connection.prepare_cached(sql)?;
+    let workspace = workspace.as_ref().map(WorkspaceId::as_bytes);
+    let rows = statement.query_map(params![organisation.as_bytes(), workspace], from_row)?;
+    rows.map(|row| opened(row?, sealer)).collect()
+}
+
+fn update(
+    connection: &Connection,
+    effects: &mut Effects,
+    sealer: &Sealer,
+    organisation: OrganisationId,
+    destination: &Destination,
+) -> Result<bool, StoreError> {
+    let (reason, detail) = health_columns(&destination.health);
+    let sql = "UPDATE connections SET name = ?3, settings = ?4, secrets = ?5, inactive_reason = ?6,
+                   inactive_detail = ?7, hidden = ?8, updated_at = ?9
+               WHERE id = ?1 AND workspace IN (SELECT id FROM workspaces WHERE organisation = ?2)";
+    let changed = connection.prepare_cached(sql)?.execute(params![
+        destination.id.as_bytes(),
+        organisation.as_bytes(),
+        destination.name,
+        columns::to_json(&destination.settings)?,
+        seal(sealer, destination)?,
+        reason,
+        detail,
+        destination.hidden,
+        destination.updated_at.0
+    ])?;
+    effects.connection(destination.id);
+    claims::wake(connection, effects, destination.id)?;
+    Ok(changed > 0)
+}
+
+fn delete(
+    connection: &Connection,
+    effects: &mut Effects,
+    organisation: OrganisationId,
+    id: ConnectionId,
+    force: bool,
+    now: Timestamp,
+) -> Result<ConnectionDeletion, StoreError> {
+    let sql = "SELECT c.workspace FROM connections c JOIN workspaces w ON w.id = c.workspace
+               WHERE c.id = ?1 AND w.organisation = ?2";
+    let found = connection
+        .prepare_cached(sql)?
+        .query_row([id.as_bytes(), organisation.as_bytes()], |row| row.get(0))
+        .optional()?;
+    let Some(workspace) = found.map(WorkspaceId::from_bytes) else { return Ok(ConnectionDeletion::NotFound) };
+    let using = rules::of_connection(connection, id)?;
+    if !force && using.iter().any(|rule| rule.active) {
+        return Ok(ConnectionDeletion::HasActiveRules);
+    }
+    for rule in &using {
+        rules::delete(connection, effects, rule, now)?;
+    }
+    connection.prepare_cached("DELETE FROM connections WHERE id = ?1")?.execute([id.as_bytes()])?;
+    effects.connection(id);
+    effects.rules(workspace);
+    Ok(ConnectionDeletion::Deleted)
+}
+
+/// Applies what an attempt says about the connection that it used. An attempt that began before the
+/// connection was last changed says nothing about it as it is now. `forced` is whether the attempt
+/// went out although the connection was inactive.
+pub(crate) fn learn(
+    connection: &Connection,
+    effects: &mut Effects,
+    id: ConnectionId,
+    attempt: &Attempt,
+    outcome: &Outcome,
+    forced: bool,
+) -> Result<(), StoreError> {
+    let reason = match outcome.connection {
+        ConnectionVerdict::CredentialRefused => InactiveReason::AuthenticationInvalid,
+        ConnectionVerdict::EndpointGone => InactiveReason::ManuallyInactivated,
+        ConnectionVerdict::Unchanged if forced && outcome.verdict == Verdict::Delivered => {
+            return mended(connection, effects, id, attempt);
+        }
+        ConnectionVerdict::Unchanged => return Ok(()),
+    };
+    let sql = "UPDATE connections SET inactive_reason = ?2, inactive_detail = ?3, updated_at = ?4
+               WHERE id = ?1 AND inactive_reason IS NULL AND updated_at <= ?5";
+    let detail = columns::cut(&outcome.message, MAX_MESSAGE_BYTES);
+    let (started_at, finished_at) = (attempt.started_at.0, attempt.finished_at.0);
+    connection.prepare_cached(sql)?.execute(params![
+        id.as_bytes(),
+        reason.as_str(),
+        detail,
+        finished_at,
+        started_at
+    ])?;
+    effects.connection(id);
+    Ok(())
+}
+
+/// A delivery that somebody asked for got through: the credential works again.
+fn mended(
+    connection: &Connection,
+    effects: &mut Effects,
+    id: ConnectionId,
+    attempt: &Attempt,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE connections SET inactive_reason = NULL, inactive_detail = NULL, updated_at = ?2
+               WHERE id = ?1 AND inactive_reason = 'authentication_invalid' AND updated_at <= ?3";
+    let values = params![id.as_bytes(), attempt.finished_at.0, attempt.started_at.0];
+    if connection.prepare_cached(sql)?.execute(values)? > 0 {
+        effects.connection(id);
+        claims::wake(connection, effects, id)?;
+    }
+    Ok(())
+}

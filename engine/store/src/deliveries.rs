@@ -1,0 +1,325 @@
+//! Deliveries: one event × one rule. Every change of state is decided by `heddle_core` and written
+//! by [`put`]. A delivery that waits, waits in the lane of its rule's connection.
+
+use heddle_core::delivery::{State, Status};
+use heddle_core::event::Event;
+use heddle_core::id::{ConnectionId, DeliveryId, EventId, OrganisationId, RuleId, WorkspaceId};
+use heddle_core::rule::Rule;
+use heddle_core::time::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+
+use crate::error::{CancelError, RetryError, StoreError};
+use crate::events::Moves;
+use crate::records::{DeliveryRecord, EventRecord, NewDelivery};
+use crate::writer::Effects;
+use crate::{Store, claims, columns, events, rules};
+
+impl Store {
+    /// The deliveries of an event that the caller has found in its organisation, in the order of
+    /// their making.
+    pub async fn deliveries_of(&self, event: EventId) -> Result<Vec<DeliveryRecord>, StoreError> {
+        self.read(move |connection| of_event(connection, event)).await
+    }
+
+    /// The delivery of an event by a rule, which may be deleted since.
+    pub async fn delivery(
+        &self,
+        organisation: OrganisationId,
+        event: EventId,
+        rule: RuleId,
+    ) -> Result<Option<DeliveryRecord>, StoreError> {
+        self.read(move |connection| find_in(connection, organisation, event, rule)).await
+    }
+
+    /// Has a delivery tried now: one that waits, or, as a fresh run, one that has ended.
+    pub async fn retry_delivery(
+        &self,
+        organisation: OrganisationId,
+        event: EventId,
+        rule: RuleId,
+        now: Timestamp,
+    ) -> Result<DeliveryRecord, RetryError> {
+        let work = move |connection: &Connection, effects: &mut Effects| {
+            retry(connection, effects, organisation, event, rule, now)
+        };
+        self.write(512, work).await?
+    }
+
+    /// Calls a delivery off. An attempt under way finishes; if it fails, no other one follows.
+    pub async fn cancel_delivery(
+        &self,
+        organisation: OrganisationId,
+        event: EventId,
+        rule: RuleId,
+        now: Timestamp,
+    ) -> Result<DeliveryRecord, CancelError> {
+        self.write(512, move |connection, _| cancel(connection, organisation, event, rule, now)).await?
+    }
+
+    /// Calls off whatever has not ended of an event; returns the event then, `None` if there is none.
+    pub async fn cancel_event(
+        &self,
+        organisation: OrganisationId,
+        event: EventId,
+        now: Timestamp,
+    ) -> Result<Option<EventRecord>, StoreError> {
+        self.write(512, move |connection, _| cancel_all(connection, organisation, event, now)).await
+    }
+}
+
+/// In the order that [`from_row`] reads.
+pub(crate) const COLUMNS: &str = "id, event, workspace, rule, connection, kind, status, due_at, leased_until,
+     attempt_count, run_attempts, run_throttled, cancel_requested, forced, last_error, created_at, started_at,
+     claimed_at, completed_at";
+
+pub(crate) fn from_row(row: &Row<'_>) -> rusqlite::Result<DeliveryRecord> {
+    Ok(DeliveryRecord {
+        id: DeliveryId::from_bytes(row.get(0)?),
+        event: EventId::from_bytes(row.get(1)?),
+        workspace: WorkspaceId::from_bytes(row.get(2)?),
+        rule: RuleId::from_bytes(row.get(3)?),
+        connection: ConnectionId::from_bytes(row.get(4)?),
+        kind: row.get(5)?,
+        state: State {
+            status: columns::word(row, 6, Status::parse)?,
+            due_at: columns::time_if_any(row, 7)?,
+            leased_until: columns::time_if_any(row, 8)?,
+            attempt_count: row.get(9)?,
+            run_attempts: row.get(10)?,
+            run_throttled: row.get(11)?,
+            cancel_requested: row.get(12)?,
+            forced: row.get(13)?,
+        },
+        last_error: row.get(14)?,
+        created_at: columns::time(row, 15)?,
+        started_at: columns::time_if_any(row, 16)?,
+        claimed_at: columns::time_if_any(row, 17)?,
+        completed_at: columns::time_if_any(row, 18)?,
+    })
+}
+
+/// The deliveries that `clauses` (index, condition, order, limit) choose.
+pub(crate) fn select(
+    connection: &Connection,
+    clauses: &str,
+    values: impl Params,
+) -> Result<Vec<DeliveryRecord>, StoreError> {
+    let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM deliveries {clauses}"))?;
+    let rows = statement.query_map(values, from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Makes a delivery that was not tried yet; returns its lane, `None` when the rule is gone.
+pub(crate) fn insert(
+    connection: &Connection,
+    event: &Event,
+    delivery: &NewDelivery,
+) -> Result<Option<ConnectionId>, StoreError> {
+    let sql = "INSERT INTO deliveries (id, event, rule, workspace, connection, kind, status, due_at,
+                   attempt_count, run_attempts, run_throttled, cancel_requested, forced, created_at)
+               SELECT ?1, ?2, id, workspace, connection, kind, ?5, ?6, 0, 0, 0, 0, ?7, ?8
+               FROM rules WHERE id = ?3 AND workspace = ?4
+               RETURNING connection";
+    let values = params![
+        delivery.id.as_bytes(),
+        event.id.as_bytes(),
+        delivery.rule.as_bytes(),
+        event.workspace.as_bytes(),
+        delivery.state.status.as_str(),
+        delivery.state.due_at.map(|at| at.0),
+        delivery.state.forced,
+        event.created_at.0
+    ];
+    let lane = connection.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?;
+    Ok(lane.map(ConnectionId::from_bytes))
+}
+
+/// Writes what became of a delivery, and notes it for its event. `last_error` replaces the known one.
+pub(crate) fn put(
+    connection: &Connection,
+    moves: &mut Moves,
+    before: DeliveryRecord,
+    state: State,
+    last_error: Option<&str>,
+    now: Timestamp,
+) -> Result<DeliveryRecord, StoreError> {
+    let mut after = DeliveryRecord { state, ..before };
+    moves.add(after.event, before.state.status, state.status);
+    if let Some(error) = last_error {
+        after.last_error = Some(error.to_owned());
+    }
+    // The rule may lead elsewhere by now.
+    if state.due_at.is_some()
+        && let Some(destination) = rules::destination(connection, after.rule)?
+    {
+        (after.connection, after.kind) = destination;
+    }
+    after.claimed_at = match (before.state.status, state.status) {
+        (Status::Processing, Status::Processing) => after.claimed_at,
+        (_, Status::Processing) => Some(now),
+        _ => None,
+    };
+    after.started_at = after.started_at.or(after.claimed_at);
+    after.completed_at = state.status.is_final().then(|| after.completed_at.unwrap_or(now));
+    update(connection, &after)?;
+    Ok(after)
+}
+
+fn update(connection: &Connection, after: &DeliveryRecord) -> Result<(), StoreError> {
+    let sql = "UPDATE deliveries SET connection = ?2, kind = ?3, status = ?4, due_at = ?5, leased_until = ?6,
+                   attempt_count = ?7, run_attempts = ?8, run_throttled = ?9, cancel_requested = ?10,
+                   forced = ?11, last_error = ?12, started_at = ?13, claimed_at = ?14, completed_at = ?15
+               WHERE id = ?1";
+    let state = &after.state;
+    connection.prepare_cached(sql)?.execute(params![
+        after.id.as_bytes(),
+        after.connection.as_bytes(),
+        after.kind,
+        state.status.as_str(),
+        state.due_at.map(|at| at.0),
+        state.leased_until.map(|at| at.0),
+        state.attempt_count,
+        state.run_attempts,
+        state.run_throttled,
+        state.cancel_requested,
+        state.forced,
+        after.last_error,
+        after.started_at.map(|at| at.0),
+        after.claimed_at.map(|at| at.0),
+        after.completed_at.map(|at| at.0)
+    ])?;
+    Ok(())
+}
+
+/// A delivery by its id, whatever its organisation.
+pub(crate) fn find(connection: &Connection, id: DeliveryId) -> Result<Option<DeliveryRecord>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM deliveries WHERE id = ?1");
+    Ok(connection.prepare_cached(&sql)?.query_row([id.as_bytes()], from_row).optional()?)
+}
+
+fn of_event(connection: &Connection, event: EventId) -> Result<Vec<DeliveryRecord>, StoreError> {
+    select(connection, "WHERE event = ?1 ORDER BY id", [event.as_bytes()])
+}
+
+fn find_in(
+    connection: &Connection,
+    organisation: OrganisationId,
+    event: EventId,
+    rule: RuleId,
+) -> Result<Option<DeliveryRecord>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM deliveries WHERE event = ?1 AND rule = ?2
+             AND EXISTS (SELECT 1 FROM events WHERE id = ?1 AND organisation = ?3)"
+    );
+    let values = [event.as_bytes(), rule.as_bytes(), organisation.as_bytes()];
+    Ok(connection.prepare_cached(&sql)?.query_row(values, from_row).optional()?)
+}
+
+/// The outer result undoes the command; the inner one is the answer to a wish that changed nothing.
+fn retry(
+    connection: &Connection,
+    effects: &mut Effects,
+    organisation: OrganisationId,
+    event: EventId,
+    rule: RuleId,
+    now: Timestamp,
+) -> Result<Result<DeliveryRecord, RetryError>, StoreError> {
+    let Some(before) = find_in(connection, organisation, event, rule)? else {
+        return Ok(Err(RetryError::NotFound));
+    };
+    if rules::destination(connection, rule)?.is_none() {
+        return Ok(Err(RetryError::RuleDeleted));
+    }
+    let state = match before.state.retry_now(now) {
+        Ok(state) => state,
+        Err(refused) => return Ok(Err(refused.into())),
+    };
+    let mut moves = Moves::default();
+    let after = put(connection, &mut moves, before, state, None, now)?;
+    moves.write(connection, now)?;
+    effects.due(after.connection, now);
+    Ok(Ok(after))
+}
+
+fn cancel(
+    connection: &Connection,
+    organisation: OrganisationId,
+    event: EventId,
+    rule: RuleId,
+    now: Timestamp,
+) -> Result<Result<DeliveryRecord, CancelError>, StoreError> {
+    let Some(before) = find_in(connection, organisation, event, rule)? else {
+        return Ok(Err(CancelError::NotFound));
+    };
+    let Ok(state) = before.state.cancel() else { return Ok(Err(CancelError::AlreadyFinal)) };
+    let mut moves = Moves::default();
+    let after = put(connection, &mut moves, before, state, None, now)?;
+    moves.write(connection, now)?;
+    Ok(Ok(after))
+}
+
+fn cancel_all(
+    connection: &Connection,
+    organisation: OrganisationId,
+    event: EventId,
+    now: Timestamp,
+) -> Result<Option<EventRecord>, StoreError> {
+    if events::find(connection, organisation, event)?.is_none() {
+        return Ok(None);
+    }
+    let mut moves = Moves::default();
+    for before in of_event(connection, event)? {
+        if let Ok(state) = before.state.cancel() {
+            put(connection, &mut moves, before, state, None, now)?;
+        }
+    }
+    moves.write(connection, now)?;
+    events::find(connection, organisation, event)
+}
+
+/// Calls off what a rule has waiting, and what it has under way should that fail.
+pub(crate) fn cancel_of_rule(connection: &Connection, rule: &Rule, now: Timestamp) -> Result<(), StoreError> {
+    /// Bounds the memory; the transaction is one.
+    const BATCH: usize = 1_000;
+    let under_way = "INDEXED BY leases WHERE leased_until IS NOT NULL AND rule = ?1";
+    let mut moves = Moves::default();
+    for before in select(connection, under_way, [rule.id.as_bytes()])? {
+        let state = before.state.cancel()?;
+        put(connection, &mut moves, before, state, None, now)?;
+    }
+    moves.write(connection, now)?;
+    let waiting = "INDEXED BY lanes WHERE connection = ?1 AND (due_at, id) > (?2, ?3) AND rule = ?4
+                   ORDER BY due_at, id LIMIT ?5";
+    let mut behind = (i64::MIN, [0; 16]);
+    loop {
+        let values =
+            params![rule.connection.as_bytes(), behind.0, behind.1, rule.id.as_bytes(), BATCH as i64];
+        let batch = select(connection, waiting, values)?;
+        let Some(last) = batch.last() else { return Ok(()) };
+        behind = (last.state.due_at.unwrap_or_default().0, *last.id.as_bytes());
+        let mut moves = Moves::default();
+        for before in batch {
+            let state = before.state.cancel()?;
+            put(connection, &mut moves, before, state, None, now)?;
+        }
+        moves.write(connection, now)?;
+    }
+}
+
+/// Moves what a rule has waiting into the lane of the connection that it leads to now.
+pub(crate) fn move_waiting(
+    connection: &Connection,
+    effects: &mut Effects,
+    before: &Rule,
+    after: &Rule,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE deliveries SET connection = ?3, kind = ?4
+               WHERE connection = ?1 AND due_at IS NOT NULL AND rule = ?2";
+    connection.prepare_cached(sql)?.execute(params![
+        before.connection.as_bytes(),
+        before.id.as_bytes(),
+        after.connection.as_bytes(),
+        after.kind
+    ])?;
+    claims::wake(connection, effects, after.connection)
+}

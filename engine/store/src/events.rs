@@ -1,0 +1,297 @@
+//! Events: accepted together with their deliveries, then listed, and counted up as these end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use heddle_core::delivery::{Status, Tally};
+use heddle_core::event::{DEFAULT_RESOURCE, Event};
+use heddle_core::id::{EventId, OrganisationId, WorkspaceId};
+use heddle_core::time::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params, params_from_iter};
+
+use crate::error::StoreError;
+use crate::records::{Acceptance, EventFilter, EventRecord, Page, PageOf};
+use crate::writer::Effects;
+use crate::{Store, columns, deliveries, page};
+
+impl Store {
+    /// Writes events and their deliveries: all of them, or none and an error. Returns when the disk
+    /// has them. The events' organisation is that of their workspace.
+    pub async fn accept_events(&self, acceptances: Vec<Acceptance>) -> Result<Vec<EventRecord>, StoreError> {
+        let bytes = acceptances.iter().map(|a| a.event.payload.len() + 256 * (a.deliveries.len() + 2)).sum();
+        self.write(bytes, move |connection, effects| {
+            acceptances.iter().map(|acceptance| accept(connection, effects, acceptance)).collect()
+        })
+        .await
+    }
+
+    /// The events that the filter lets through, the newest first.
+    pub async fn list_events(
+        &self,
+        organisation: OrganisationId,
+        filter: EventFilter,
+        page: Page,
+    ) -> Result<PageOf<EventRecord>, StoreError> {
+        self.read(move |connection| list(connection, organisation, &filter, &page)).await
+    }
+
+    /// One event.
+    pub async fn event(
+        &self,
+        organisation: OrganisationId,
+        id: EventId,
+    ) -> Result<Option<EventRecord>, StoreError> {
+        self.read(move |connection| find(connection, organisation, id)).await
+    }
+
+    /// The payload of an event, byte for byte as it was sent.
+    pub async fn event_payload(
+        &self,
+        organisation: OrganisationId,
+        id: EventId,
+    ) -> Result<Option<Arc<str>>, StoreError> {
+        self.read(move |connection| payload(connection, organisation, id)).await
+    }
+}
+
+const COLUMNS: &str = "id, workspace, event, resource, resource_id, created_by, created_at, status, pending,
+     processing, retrying, completed, failed, canceled, started_at, completed_at";
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<EventRecord> {
+    Ok(EventRecord {
+        id: EventId::from_bytes(row.get(0)?),
+        workspace: WorkspaceId::from_bytes(row.get(1)?),
+        event: row.get(2)?,
+        resource: row.get(3)?,
+        resource_id: row.get(4)?,
+        created_by: row.get(5)?,
+        created_at: columns::time(row, 6)?,
+        status: columns::word(row, 7, Status::parse)?,
+        tally: tally(row, 8)?,
+        started_at: columns::time_if_any(row, 14)?,
+        completed_at: columns::time_if_any(row, 15)?,
+    })
+}
+
+/// The six counters, from the column `first` on.
+fn tally(row: &Row<'_>, first: usize) -> rusqlite::Result<Tally> {
+    Ok(Tally {
+        pending: row.get(first)?,
+        processing: row.get(first + 1)?,
+        retrying: row.get(first + 2)?,
+        completed: row.get(first + 3)?,
+        failed: row.get(first + 4)?,
+        canceled: row.get(first + 5)?,
+    })
+}
+
+fn accept(
+    connection: &Connection,
+    effects: &mut Effects,
+    acceptance: &Acceptance,
+) -> Result<EventRecord, StoreError> {
+    let event = &acceptance.event;
+    let mut tally = Tally::default();
+    for delivery in &acceptance.deliveries {
+        if let Some(lane) = deliveries::insert(connection, event, delivery)? {
+            *tally.count_mut(delivery.state.status) += 1;
+            if let Some(due_at) = delivery.state.due_at {
+                effects.due(lane, due_at);
+            }
+        }
+    }
+    let record = EventRecord {
+        id: event.id,
+        workspace: event.workspace,
+        event: event.event.clone(),
+        resource: event.resource.clone(),
+        resource_id: event.resource_id.clone(),
+        created_by: event.created_by.clone(),
+        created_at: event.created_at,
+        status: tally.status(),
+        tally,
+        started_at: None,
+        completed_at: tally.status().is_final().then_some(event.created_at),
+    };
+    insert(connection, &record)?;
+    let sql = "INSERT INTO event_payloads (event, payload) VALUES (?1, ?2)";
+    connection.prepare_cached(sql)?.execute(params![event.id.as_bytes(), event.payload])?;
+    Ok(record)
+}
+
+fn insert(connection: &Connection, record: &EventRecord) -> Result<(), StoreError> {
+    let sql = "INSERT INTO events (organisation, id, workspace, event, resource, resource_id, created_by,
+                   created_at, status, pending, processing, retrying, completed, failed, canceled, completed_at)
+               SELECT organisation, ?1, id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15
+               FROM workspaces WHERE id = ?2";
+    let inserted = connection.prepare_cached(sql)?.execute(params![
+        record.id.as_bytes(),
+        record.workspace.as_bytes(),
+        record.event,
+        record.resource,
+        record.resource_id,
+        record.created_by,
+        record.created_at.0,
+        record.status.as_str(),
+        record.tally.pending,
+        record.tally.processing,
+        record.tally.retrying,
+        record.tally.completed,
+        record.tally.failed,
+        record.tally.canceled,
+        record.completed_at.map(|at| at.0)
+    ])?;
+    if inserted == 0 { Err(StoreError::NotFound("workspace")) } else { Ok(()) }
+}
+
+/// The query of a list and its values. The literals let the partial indexes serve it.
+pub(crate) fn list_query<'a>(
+    organisation: &'a OrganisationId,
+    filter: &'a EventFilter,
+    behind: Option<&'a [u8; 16]>,
+    limit: &'a i64,
+) -> (String, Vec<&'a dyn ToSql>) {
+    let mut sql = format!("SELECT {COLUMNS} FROM events WHERE organisation = ?");
+    let mut values: Vec<&dyn ToSql> = vec![organisation.as_bytes()];
+    let mut narrow = |condition: &str, value: &'a dyn ToSql| {
+        sql.push_str(condition);
+        values.push(value);
+    };
+    if let Some(workspace) = &filter.workspace {
+        narrow(" AND workspace = ?", workspace.as_bytes());
+    }
+    if let Some(event) = &filter.event {
+        narrow(" AND event = ?", event);
+    }
+    match &filter.resource {
+        Some(resource) if resource == DEFAULT_RESOURCE => narrow(" AND resource = ?", resource),
+        Some(resource) => narrow(" AND resource <> 'global' AND resource = ?", resource),
+        None => {}
+    }
+    if let Some(resource_id) = &filter.resource_id {
+        narrow(" AND resource_id = ?", resource_id);
+    }
+    match &filter.status {
+        Some(Status::Completed) => sql.push_str(" AND status = 'completed'"),
+        Some(status) => {
+            sql.push_str(&format!(" AND status <> 'completed' AND status = '{}'", status.as_str()));
+        }
+        None => {}
+    }
+    if let Some(behind) = behind {
+        sql.push_str(" AND id < ?");
+        values.push(behind);
+    }
+    sql.push_str(" ORDER BY id DESC LIMIT ?");
+    values.push(limit);
+    (sql, values)
+}
+
+fn list(
+    connection: &Connection,
+    organisation: OrganisationId,
+    filter: &EventFilter,
+    page: &Page,
+) -> Result<PageOf<EventRecord>, StoreError> {
+    let behind = page::parse::<[u8; 16]>(page.cursor.as_deref())?;
+    let limit = page::one_more(page.limit);
+    let (sql, values) = list_query(&organisation, filter, behind.as_ref(), &limit);
+    let mut statement = connection.prepare_cached(&sql)?;
+    let records = statement.query_map(params_from_iter(values), from_row)?.collect::<Result<_, _>>()?;
+    Ok(page::page(records, page.limit, |record: &EventRecord| *record.id.as_bytes()))
+}
+
+pub(crate) fn find(
+    connection: &Connection,
+    organisation: OrganisationId,
+    id: EventId,
+) -> Result<Option<EventRecord>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM events WHERE id = ?1 AND organisation = ?2");
+    let mut statement = connection.prepare_cached(&sql)?;
+    Ok(statement.query_row([id.as_bytes(), organisation.as_bytes()], from_row).optional()?)
+}
+
+fn payload(
+    connection: &Connection,
+    organisation: OrganisationId,
+    id: EventId,
+) -> Result<Option<Arc<str>>, StoreError> {
+    let sql = "SELECT p.payload FROM event_payloads p JOIN events e ON e.id = p.event
+               WHERE p.event = ?1 AND e.organisation = ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    Ok(statement.query_row([id.as_bytes(), organisation.as_bytes()], |row| row.get(0)).optional()?)
+}
+
+/// An event with its payload, as it is delivered.
+pub(crate) fn with_payload(connection: &Connection, id: EventId) -> Result<Event, StoreError> {
+    let sql = "SELECT e.workspace, e.event, e.resource, e.resource_id, e.created_by, e.created_at, p.payload
+               FROM events e JOIN event_payloads p ON p.event = e.id WHERE e.id = ?1";
+    let read = |row: &Row<'_>| {
+        Ok(Event {
+            id,
+            workspace: WorkspaceId::from_bytes(row.get(0)?),
+            event: row.get(1)?,
+            resource: row.get(2)?,
+            resource_id: row.get(3)?,
+            created_by: row.get(4)?,
+            created_at: columns::time(row, 5)?,
+            payload: row.get(6)?,
+        })
+    };
+    Ok(connection.prepare_cached(sql)?.query_row([id.as_bytes()], read)?)
+}
+
+/// What the deliveries of events have become during a command, until their events are told.
+#[derive(Default)]
+#[must_use = "the events' counters must be written"]
+pub(crate) struct Moves(BTreeMap<EventId, Vec<(Status, Status)>>);
+
+impl Moves {
+    /// A delivery of this event changed its status.
+    pub fn add(&mut self, event: EventId, from: Status, to: Status) {
+        if from != to {
+            self.0.entry(event).or_default().push((from, to));
+        }
+    }
+
+    /// Writes the counters of the events and what follows from them.
+    pub fn write(self, connection: &Connection, now: Timestamp) -> Result<(), StoreError> {
+        for (event, moves) in self.0 {
+            count(connection, event, &moves, now)?;
+        }
+        Ok(())
+    }
+}
+
+fn count(
+    connection: &Connection,
+    id: EventId,
+    moves: &[(Status, Status)],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let sql = "SELECT pending, processing, retrying, completed, failed, canceled FROM events WHERE id = ?1";
+    let mut tally = connection.prepare_cached(sql)?.query_row([id.as_bytes()], |row| tally(row, 0))?;
+    for (from, to) in moves {
+        let left = tally.count_mut(*from);
+        *left = left.checked_sub(1).ok_or_else(|| StoreError::broken(format!("event {id} lost count")))?;
+        *tally.count_mut(*to) += 1;
+    }
+    let status = tally.status();
+    let claimed = moves.iter().any(|(_, to)| *to == Status::Processing);
+    let sql = "UPDATE events SET status = ?2, pending = ?3, processing = ?4, retrying = ?5, completed = ?6,
+                   failed = ?7, canceled = ?8, started_at = coalesce(started_at, ?9), completed_at = ?10
+               WHERE id = ?1";
+    connection.prepare_cached(sql)?.execute(params![
+        id.as_bytes(),
+        status.as_str(),
+        tally.pending,
+        tally.processing,
+        tally.retrying,
+        tally.completed,
+        tally.failed,
+        tally.canceled,
+        claimed.then_some(now.0),
+        status.is_final().then_some(now.0)
+    ])?;
+    Ok(())
+}

@@ -1,0 +1,32 @@
+//! Migrations: forward only, each in one transaction, counted in `user_version`. `schema.sql` shows
+//! what they come to; a test holds the two together.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+/// In order; the first makes version 1. What was published is never edited.
+const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_first.sql")];
+
+/// The version that this program writes.
+pub(crate) fn latest() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}
+
+/// The version of a database; 0 is an empty one.
+pub(crate) fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// Brings a database to the latest version. Another process may be at it at the same time.
+pub(crate) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+    while version(connection)? < latest() {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let from = version(&transaction)?;
+        let step = usize::try_from(from).ok().and_then(|from| MIGRATIONS.get(from));
+        if let Some(migration) = step {
+            transaction.execute_batch(migration)?;
+            transaction.pragma_update(None, "user_version", from + 1)?;
+        }
+        transaction.commit()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! From a path to connections that are set up alike.
+
+use std::fs::OpenOptions;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+
+use crate::error::{OpenError, StoreError};
+use crate::migrate;
+use crate::records::{StoreConfig, Synchronous};
+use crate::seal::{Place, Sealer};
+
+/// `HDLE`: tells Heddle's databases from others'.
+const APPLICATION_ID: i32 = 0x4844_4c45;
+
+/// How long a statement waits for another process, such as `heddle keys create`.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// Statements that a connection keeps prepared; more than there are.
+const STATEMENTS: usize = 128;
+
+/// Opens the connection that writes: makes or migrates the database and checks the master key.
+pub(crate) fn writer(config: &StoreConfig, sealer: &Sealer) -> Result<Connection, OpenError> {
+    let path = &config.path;
+    create_private(path).map_err(|source| OpenError::File { path: path.clone(), source })?;
+    let sqlite = |source| OpenError::Sqlite { path: path.clone(), source };
+    let mut connection = Connection::open_with_flags(path, flags()).map_err(sqlite)?;
+    set_up(&connection).map_err(sqlite)?;
+    refuse_foreign(&connection, path)?;
+    prepare(&mut connection, config.synchronous).map_err(sqlite)?;
+    check_key(&connection, sealer, path)?;
+    Ok(connection)
+}
+
+/// Opens a connection that reads.
+pub(crate) fn reader(path: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(path, flags())?;
+    set_up(&connection)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+fn flags() -> OpenFlags {
+    // Every connection has one user at a time, so SQLite's own locks are not needed.
+    OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX
+}
+
+/// Payloads are personal data: the file, and the files that SQLite makes beside it with the same
+/// mode, are their owner's.
+fn create_private(path: &Path) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}
+
+fn set_up(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "temp_store", "memory")?;
+    // In KiB when negative.
+    connection.pragma_update(None, "cache_size", -32_768)?;
+    // No schema function of a database that somebody else prepared may run with side effects.
+    connection.pragma_update(None, "trusted_schema", false)
+}
+
+fn refuse_foreign(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let sqlite = |source| OpenError::Sqlite { path: path.to_owned(), source };
+    let id: i32 =
+        connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(sqlite)?;
+    let objects: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(sqlite)?;
+    if id != APPLICATION_ID && (id != 0 || objects > 0) {
+        return Err(OpenError::Foreign { path: path.to_owned() });
+    }
+    let found = migrate::version(connection).map_err(sqlite)?;
+    let known = migrate::latest();
+    if found > known {
+        return Err(OpenError::Newer { path: path.to_owned(), found, known });
+    }
+    Ok(())
+}
+
+fn prepare(connection: &mut Connection, synchronous: Synchronous) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    let level = match synchronous {
+        Synchronous::Full => "full",
+        Synchronous::Normal => "normal",
+    };
+    connection.pragma_update(None, "synchronous", level)?;
+    // In pages of 4 KiB: hot pages are written back once for many commits.
+    connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
+    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    migrate::migrate(connection)
+}
+
+/// Compares the master key with the one that the database was made with.
+fn check_key(connection: &Connection, sealer: &Sealer, path: &Path) -> Result<(), OpenError> {
+    const PLACE: Place<'_> = Place { table: "meta", row: b"key_check" };
+    let sqlite = |source| OpenError::Sqlite { path: path.to_owned(), source };
+    let read = || {
+        connection
+            .query_row("SELECT value FROM meta WHERE name = 'key_check'", [], |row| row.get::<_, Vec<u8>>(0))
+            .optional()
+            .map_err(sqlite)
+    };
+    if read()?.is_none() {
+        let check = sealer.seal(PLACE, b"heddle").map_err(|error| OpenError::Machine(error.to_string()))?;
+        // Another process may have been faster; then its key counts.
+        connection
+            .execute("INSERT OR IGNORE INTO meta (name, value) VALUES ('key_check', ?1)", [check])
+            .map_err(sqlite)?;
+    }
+    match read()? {
+        Some(check) if sealer.open(PLACE, &check).is_ok() => Ok(()),
+        _ => Err(OpenError::WrongMasterKey { path: path.to_owned() }),
+    }
+}

@@ -1,0 +1,58 @@
+//! Connections that read, beside the one that writes. A read runs on a thread for blocking work.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+
+use crate::error::StoreError;
+use crate::open;
+
+/// A pool that opens its connections when they are first needed.
+pub(crate) struct Readers {
+    path: PathBuf,
+    idle: Arc<Mutex<Vec<Connection>>>,
+    permits: Arc<Semaphore>,
+}
+
+impl Readers {
+    pub fn new(path: PathBuf, connections: usize) -> Self {
+        Self { path, idle: Arc::default(), permits: Arc::new(Semaphore::new(connections.max(1))) }
+    }
+
+    /// Runs `work` on one of the connections. It sees everything that was acknowledged.
+    pub async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let permit = Arc::clone(&self.permits)
+            .acquire_owned()
+            .await
+            .map_err(|_| StoreError::unavailable("it is closed"))?;
+        let (idle, path) = (Arc::clone(&self.idle), self.path.clone());
+        let reading = tokio::task::spawn_blocking(move || {
+            // Moved in here, so that it is held until the work is done even when nobody waits for it.
+            let _permit = permit;
+            let known = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let connection = match known {
+                Some(connection) => connection,
+                None => open::reader(&path)?,
+            };
+            let result = work(&connection);
+            idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            result
+        });
+        reading.await.unwrap_or_else(|_| Err(StoreError::broken("a read panicked")))
+    }
+
+    /// Waits for the reads under way and closes the connections. What comes later is refused.
+    pub async fn close(&self, connections: usize) {
+        let all = u32::try_from(connections.max(1)).unwrap_or(u32::MAX);
+        let held = self.permits.acquire_many(all).await;
+        self.permits.close();
+        drop(held);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}

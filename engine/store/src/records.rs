@@ -1,0 +1,307 @@
+//! What goes into the store and what comes out, beyond the types of `heddle-core`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use heddle_core::delivery::{State, Status, Tally};
+use heddle_core::event::Event;
+use heddle_core::exchange::Header;
+use heddle_core::id::{
+    AttemptId, ConnectionId, DeliveryId, EventId, OrganisationId, PublishableKeyId, RuleId, WorkspaceId,
+};
+use heddle_core::outcome::{Outcome, OutcomeCode};
+use heddle_core::retry::Schedule;
+use heddle_core::rule::Rule;
+use heddle_core::secret::Secret;
+use heddle_core::time::Timestamp;
+
+/// How to open a store. It has no `Debug`: the master key is in it.
+#[derive(Clone)]
+pub struct StoreConfig {
+    /// The database file; made when it is not there, its directory is not.
+    pub path: PathBuf,
+    /// Seals the secrets. A database is opened with the key that it was made with, or not at all.
+    pub master_key: [u8; 32],
+    /// Connections that read beside the one that writes; at least one.
+    pub readers: usize,
+    /// When a commit counts as done.
+    pub synchronous: Synchronous,
+}
+
+/// When a commit counts as done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Synchronous {
+    /// When the disk has it: what is acknowledged survives a loss of power.
+    #[default]
+    Full,
+    /// When the operating system has it: what is acknowledged survives the death of the process.
+    Normal,
+}
+
+/// A pair of keys by which a back end signs its calls.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct MachineKey {
+    /// `mk_…`; the `kid` of the token.
+    pub access_key: String,
+    pub organisation: OrganisationId,
+    pub name: String,
+    pub secret: Secret,
+    pub created_at: Timestamp,
+}
+
+/// The tenant boundary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Workspace {
+    pub id: WorkspaceId,
+    pub organisation: OrganisationId,
+    /// One of its name in an organisation.
+    pub name: String,
+    pub description: Option<String>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// A key that is safe in a browser: it can emit events into its workspace and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct PublishableKey {
+    pub id: PublishableKeyId,
+    pub workspace: WorkspaceId,
+    pub name: String,
+    /// The whole text, `mesh_pub_…`.
+    pub key: String,
+    pub created_at: Timestamp,
+}
+
+/// What became of the wish to delete a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionDeletion {
+    /// It is gone, its rules with it, and their waiting deliveries are canceled.
+    Deleted,
+    /// Nothing was deleted: a rule that is active uses it, and `force` was not given.
+    HasActiveRules,
+    /// This organisation has no such connection.
+    NotFound,
+}
+
+/// Which rules to list; `None` does not narrow.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs)]
+pub struct RuleFilter {
+    pub workspace: Option<WorkspaceId>,
+    pub event: Option<String>,
+    pub resource: Option<String>,
+    pub resource_id: Option<String>,
+}
+
+/// Which events to list; `None` does not narrow.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs)]
+pub struct EventFilter {
+    pub workspace: Option<WorkspaceId>,
+    pub event: Option<String>,
+    pub resource: Option<String>,
+    pub resource_id: Option<String>,
+    pub status: Option<Status>,
+}
+
+/// Which part of a list.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// At most this many records.
+    pub limit: usize,
+    /// `next_cursor` of the page before; `None` is the first page.
+    pub cursor: Option<String>,
+}
+
+/// A part of a list.
+#[derive(Clone, Debug)]
+pub struct PageOf<T> {
+    /// In the list's order.
+    pub records: Vec<T>,
+    /// For the page after this one; `None` when this is the last. Matches `^[A-Za-z0-9_-]+$`.
+    pub next_cursor: Option<String>,
+}
+
+/// An event to accept, with a delivery for each rule that it matched.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct Acceptance {
+    pub event: Event,
+    pub deliveries: Vec<NewDelivery>,
+}
+
+/// A delivery to make. Its connection is the one that its rule names at the commit; when the rule
+/// was deleted since it was matched, the delivery is not made.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct NewDelivery {
+    pub id: DeliveryId,
+    pub rule: RuleId,
+    pub state: State,
+}
+
+/// An accepted event without its payload, and how far its deliveries are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct EventRecord {
+    pub id: EventId,
+    pub workspace: WorkspaceId,
+    pub event: String,
+    pub resource: String,
+    pub resource_id: Option<String>,
+    pub created_by: String,
+    pub created_at: Timestamp,
+    /// What `tally` comes to.
+    pub status: Status,
+    pub tally: Tally,
+    /// When a delivery of it was first claimed.
+    pub started_at: Option<Timestamp>,
+    /// When the last of its deliveries ended; a replay clears it until that ends.
+    pub completed_at: Option<Timestamp>,
+}
+
+impl EventRecord {
+    /// How many rules it matched.
+    pub fn total_rules(&self) -> u32 {
+        let Tally { pending, processing, retrying, completed, failed, canceled } = self.tally;
+        pending + processing + retrying + completed + failed + canceled
+    }
+}
+
+/// A delivery: one event × one rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct DeliveryRecord {
+    pub id: DeliveryId,
+    pub event: EventId,
+    pub workspace: WorkspaceId,
+    /// Stays readable after the rule was deleted.
+    pub rule: RuleId,
+    pub connection: ConnectionId,
+    /// The connection's type.
+    pub kind: String,
+    pub state: State,
+    /// The message of the last attempt that failed.
+    pub last_error: Option<String>,
+    pub created_at: Timestamp,
+    /// When it was first claimed.
+    pub started_at: Option<Timestamp>,
+    /// When the attempt under way was claimed.
+    pub claimed_at: Option<Timestamp>,
+    /// When it ended.
+    pub completed_at: Option<Timestamp>,
+}
+
+/// One try of a delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Attempt {
+    pub id: AttemptId,
+    /// Counted from 1 over the delivery's whole life.
+    pub number: u32,
+    pub started_at: Timestamp,
+    pub finished_at: Timestamp,
+    pub outcome_code: OutcomeCode,
+    /// A short sentence; the store cuts it at [`MAX_MESSAGE_BYTES`].
+    pub message: String,
+    /// The last request that was made.
+    pub request: Option<RequestSummary>,
+    /// The HTTP status of the last answer.
+    pub status: Option<u16>,
+    /// How many requests were made.
+    pub steps: u32,
+    /// The last answer, when the caller wants it kept. Lists and [`crate::Store::attempt`] leave it
+    /// out; [`crate::Store::response_details`] reads it.
+    pub response: Option<ResponseDetails>,
+}
+
+/// The longest message of an attempt that is kept, in bytes.
+pub const MAX_MESSAGE_BYTES: usize = 4096;
+
+/// The longest URL of an attempt that is kept, in bytes.
+pub const MAX_URL_BYTES: usize = 2048;
+
+/// A request as the history shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestSummary {
+    /// `POST` and the like.
+    pub method: String,
+    /// Without its query; the store cuts it at [`MAX_URL_BYTES`].
+    pub url: String,
+}
+
+/// An answer as the history shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct ResponseDetails {
+    pub status: u16,
+    pub headers: Vec<Header>,
+    pub body: Vec<u8>,
+    /// Whether the body was longer than what is kept.
+    pub truncated: bool,
+}
+
+/// A wish for work of one lane.
+#[derive(Clone, Debug)]
+pub struct ClaimRequest {
+    /// The lane.
+    pub connection: ConnectionId,
+    /// At most this many deliveries.
+    pub limit: usize,
+    /// The connection is inactive: only what a person asked for is taken.
+    pub forced_only: bool,
+}
+
+/// What a lane gave.
+#[derive(Clone, Debug)]
+pub struct LaneClaim {
+    /// The lane.
+    pub connection: ConnectionId,
+    /// In due order.
+    pub claimed: Vec<Claimed>,
+    /// When the earliest is due, past or future, of those that the same request could still take.
+    pub next_due: Option<Timestamp>,
+}
+
+/// A delivery that is the caller's until its lease lapses.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct Claimed {
+    pub delivery: DeliveryId,
+    pub workspace: WorkspaceId,
+    pub connection: ConnectionId,
+    /// As it is now, not as it was when the event was accepted.
+    pub rule: Rule,
+    pub event: Event,
+    /// After the claim: `attempt_count` is the number of the attempt to make.
+    pub state: State,
+}
+
+/// An attempt that ended.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct AttemptRecord {
+    pub delivery: DeliveryId,
+    pub attempt: Attempt,
+    pub outcome: Outcome,
+    /// The connection's, by which a next attempt is due.
+    pub schedule: Arc<Schedule>,
+    /// Draws the jitter.
+    pub seed: u64,
+    pub now: Timestamp,
+}
+
+/// What became of an attempt's record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// It is in the history.
+    Recorded {
+        /// The delivery after it.
+        state: State,
+    },
+    /// It is not: its lease had lapsed and the delivery has moved on.
+    Stale,
+}

@@ -1,0 +1,221 @@
+//! Rules: which events go where.
+
+use std::sync::Arc;
+
+use heddle_core::id::{ConnectionId, OrganisationId, RuleId, WorkspaceId};
+use heddle_core::rule::Rule;
+use heddle_core::time::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::error::StoreError;
+use crate::records::RuleFilter;
+use crate::writer::Effects;
+use crate::{Store, columns, deliveries};
+
+impl Store {
+    /// Makes a rule in its workspace, which the caller has found in its organisation. The connection
+    /// must be of that workspace and of the rule's type, else it is not found.
+    pub async fn create_rule(&self, rule: Rule) -> Result<(), StoreError> {
+        self.write(1024, move |connection, effects| insert(connection, effects, &rule)).await
+    }
+
+    /// One rule.
+    pub async fn rule(&self, organisation: OrganisationId, id: RuleId) -> Result<Option<Rule>, StoreError> {
+        self.read(move |connection| find_in(connection, organisation, id)).await
+    }
+
+    /// All rules of an organisation that the filter lets through, the oldest first.
+    pub async fn list_rules(
+        &self,
+        organisation: OrganisationId,
+        filter: RuleFilter,
+    ) -> Result<Vec<Rule>, StoreError> {
+        self.read(move |connection| list(connection, organisation, &filter)).await
+    }
+
+    /// Writes everything but the workspace and the making of a rule; returns whether there is one.
+    /// What waits for it goes to the connection that it names then.
+    pub async fn update_rule(&self, organisation: OrganisationId, rule: Rule) -> Result<bool, StoreError> {
+        self.write(1024, move |connection, effects| update(connection, effects, organisation, &rule)).await
+    }
+
+    /// Deletes a rule and calls off what waits for it; returns the rule as it was.
+    pub async fn delete_rule(
+        &self,
+        organisation: OrganisationId,
+        id: RuleId,
+        now: Timestamp,
+    ) -> Result<Option<Rule>, StoreError> {
+        self.write(1024, move |connection, effects| {
+            let found = find_in(connection, organisation, id)?;
+            if let Some(rule) = &found {
+                delete(connection, effects, rule, now)?;
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    /// The rules of a workspace, to match an event against, active or not. From memory: a rule that
+    /// was written is seen before its writer is answered.
+    pub async fn rules_of(&self, workspace: WorkspaceId) -> Result<Arc<[Rule]>, StoreError> {
+        let cache = &self.inner.shared.rules;
+        let generation = match cache.get(&workspace) {
+            Ok(known) => return Ok(known),
+            Err(generation) => generation,
+        };
+        let found: Arc<[Rule]> =
+            self.read(move |connection| of_workspace(connection, workspace)).await?.into();
+        cache.insert(generation, workspace, Arc::clone(&found));
+        Ok(found)
+    }
+}
+
+const NO_CONNECTION: StoreError = StoreError::NotFound("connection of this type in the rule's workspace");
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<Rule> {
+    Ok(Rule {
+        id: RuleId::from_bytes(row.get("id")?),
+        workspace: WorkspaceId::from_bytes(row.get("workspace")?),
+        connection: ConnectionId::from_bytes(row.get("connection")?),
+        kind: row.get("kind")?,
+        event: row.get("event")?,
+        resource: row.get("resource")?,
+        resource_id: row.get("resource_id")?,
+        metadata: columns::json(row, "metadata")?,
+        active: row.get("active")?,
+        hidden: row.get("hidden")?,
+        created_by: row.get("created_by")?,
+        created_at: columns::time(row, "created_at")?,
+        updated_at: columns::time(row, "updated_at")?,
+    })
+}
+
+fn insert(connection: &Connection, effects: &mut Effects, rule: &Rule) -> Result<(), StoreError> {
+    let sql = "INSERT INTO rules (id, workspace, connection, kind, event, resource, resource_id, metadata,
+                   active, hidden, created_by, created_at, updated_at)
+               SELECT ?1, workspace, id, kind, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13
+               FROM connections WHERE id = ?3 AND workspace = ?2 AND kind = ?4";
+    let made = connection.prepare_cached(sql)?.execute(params![
+        rule.id.as_bytes(),
+        rule.workspace.as_bytes(),
+        rule.connection.as_bytes(),
+        rule.kind,
+        rule.event,
+        rule.resource,
+        rule.resource_id,
+        columns::to_json(&rule.metadata)?,
+        rule.active,
+        rule.hidden,
+        rule.created_by,
+        rule.created_at.0,
+        rule.updated_at.0
+    ])?;
+    effects.rules(rule.workspace);
+    if made == 0 { Err(NO_CONNECTION) } else { Ok(()) }
+}
+
+/// A rule by its id, whatever its organisation.
+pub(crate) fn find(connection: &Connection, id: RuleId) -> Result<Option<Rule>, StoreError> {
+    let sql = "SELECT * FROM rules WHERE id = ?1";
+    Ok(connection.prepare_cached(sql)?.query_row([id.as_bytes()], from_row).optional()?)
+}
+
+/// Where a rule leads: its connection and that one's type.
+pub(crate) fn destination(
+    connection: &Connection,
+    id: RuleId,
+) -> Result<Option<(ConnectionId, String)>, StoreError> {
+    let sql = "SELECT connection, kind FROM rules WHERE id = ?1";
+    let read = |row: &Row<'_>| Ok((ConnectionId::from_bytes(row.get(0)?), row.get(1)?));
+    Ok(connection.prepare_cached(sql)?.query_row([id.as_bytes()], read).optional()?)
+}
+
+fn find_in(
+    connection: &Connection,
+    organisation: OrganisationId,
+    id: RuleId,
+) -> Result<Option<Rule>, StoreError> {
+    let sql = "SELECT r.* FROM rules r JOIN workspaces w ON w.id = r.workspace
+               WHERE r.id = ?1 AND w.organisation = ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    Ok(statement.query_row([id.as_bytes(), organisation.as_bytes()], from_row).optional()?)
+}
+
+fn list(
+    connection: &Connection,
+    organisation: OrganisationId,
+    filter: &RuleFilter,
+) -> Result<Vec<Rule>, StoreError> {
+    let sql = "SELECT r.* FROM workspaces w JOIN rules r ON r.workspace = w.id
+               WHERE w.organisation = ?1 AND (?2 IS NULL OR w.id = ?2) AND (?3 IS NULL OR r.event = ?3)
+                   AND (?4 IS NULL OR r.resource = ?4) AND (?5 IS NULL OR r.resource_id = ?5)
+               ORDER BY r.created_at, r.id";
+    let mut statement = connection.prepare_cached(sql)?;
+    let workspace = filter.workspace.as_ref().map(WorkspaceId::as_bytes);
+    let values =
+        params![organisation.as_bytes(), workspace, filter.event, filter.resource, filter.resource_id];
+    let rows = statement.query_map(values, from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn of_workspace(connection: &Connection, workspace: WorkspaceId) -> Result<Vec<Rule>, StoreError> {
+    let sql = "SELECT * FROM rules WHERE workspace = ?1 ORDER BY id";
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map([workspace.as_bytes()], from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The rules that lead to a connection.
+pub(crate) fn of_connection(connection: &Connection, id: ConnectionId) -> Result<Vec<Rule>, StoreError> {
+    let sql = "SELECT * FROM rules WHERE connection = ?1";
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map([id.as_bytes()], from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn update(
+    connection: &Connection,
+    effects: &mut Effects,
+    organisation: OrganisationId,
+    rule: &Rule,
+) -> Result<bool, StoreError> {
+    let Some(before) = find_in(connection, organisation, rule.id)? else { return Ok(false) };
+    let sql = "UPDATE rules SET connection = c.id, kind = c.kind, event = ?4, resource = ?5, resource_id = ?6,
+                   metadata = ?7, active = ?8, hidden = ?9, updated_at = ?10
+               FROM connections c
+               WHERE rules.id = ?1 AND c.id = ?2 AND c.kind = ?3 AND c.workspace = rules.workspace";
+    let changed = connection.prepare_cached(sql)?.execute(params![
+        rule.id.as_bytes(),
+        rule.connection.as_bytes(),
+        rule.kind,
+        rule.event,
+        rule.resource,
+        rule.resource_id,
+        columns::to_json(&rule.metadata)?,
+        rule.active,
+        rule.hidden,
+        rule.updated_at.0
+    ])?;
+    if changed == 0 {
+        return Err(NO_CONNECTION);
+    }
+    effects.rules(before.workspace);
+    if before.connection != rule.connection {
+        deliveries::move_waiting(connection, effects, &before, rule)?;
+    }
+    Ok(true)
+}
+
+/// Deletes a rule and calls off what waits for it.
+pub(crate) fn delete(
+    connection: &Connection,
+    effects: &mut Effects,
+    rule: &Rule,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    deliveries::cancel_of_rule(connection, rule, now)?;
+    connection.prepare_cached("DELETE FROM rules WHERE id = ?1")?.execute([rule.id.as_bytes()])?;
+    effects.rules(rule.workspace);
+    Ok(())
+}

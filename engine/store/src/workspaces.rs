@@ -1,0 +1,122 @@
+//! Workspaces: the tenant boundary.
+
+use heddle_core::id::{OrganisationId, WorkspaceId};
+use heddle_core::time::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::error::{StoreError, is_unique};
+use crate::records::{PublishableKey, Workspace};
+use crate::{Store, columns, publishable_keys};
+
+impl Store {
+    /// Makes a workspace with its publishable key; a conflict when its organisation has another one
+    /// of that name.
+    pub async fn create_workspace(
+        &self,
+        workspace: Workspace,
+        key: PublishableKey,
+    ) -> Result<(), StoreError> {
+        self.write(1024, move |connection, _| {
+            insert(connection, &workspace)?;
+            publishable_keys::insert(connection, &key)
+        })
+        .await
+    }
+
+    /// All workspaces of an organisation, the oldest first.
+    pub async fn list_workspaces(&self, organisation: OrganisationId) -> Result<Vec<Workspace>, StoreError> {
+        self.read(move |connection| list(connection, organisation)).await
+    }
+
+    /// One workspace.
+    pub async fn workspace(
+        &self,
+        organisation: OrganisationId,
+        id: WorkspaceId,
+    ) -> Result<Option<Workspace>, StoreError> {
+        self.read(move |connection| find(connection, organisation, id)).await
+    }
+
+    /// Changes name and description; returns the workspace as it is then, `None` when there is none.
+    /// A conflict when another one has that name.
+    pub async fn update_workspace(
+        &self,
+        organisation: OrganisationId,
+        id: WorkspaceId,
+        name: String,
+        description: Option<String>,
+        now: Timestamp,
+    ) -> Result<Option<Workspace>, StoreError> {
+        self.write(1024, move |connection, _| {
+            update(connection, organisation, id, &name, description.as_deref(), now)?;
+            find(connection, organisation, id)
+        })
+        .await
+    }
+}
+
+const TAKEN: StoreError = StoreError::Conflict("a workspace of this name exists already");
+
+fn taken(error: rusqlite::Error) -> StoreError {
+    if is_unique(&error) { TAKEN } else { error.into() }
+}
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<Workspace> {
+    Ok(Workspace {
+        id: WorkspaceId::from_bytes(row.get("id")?),
+        organisation: OrganisationId::from_bytes(row.get("organisation")?),
+        name: row.get("name")?,
+        description: row.get("description")?,
+        created_at: columns::time(row, "created_at")?,
+        updated_at: columns::time(row, "updated_at")?,
+    })
+}
+
+fn insert(connection: &Connection, workspace: &Workspace) -> Result<(), StoreError> {
+    let sql = "INSERT INTO workspaces (id, organisation, name, description, created_at, updated_at)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let values = params![
+        workspace.id.as_bytes(),
+        workspace.organisation.as_bytes(),
+        workspace.name,
+        workspace.description,
+        workspace.created_at.0,
+        workspace.updated_at.0
+    ];
+    connection.prepare_cached(sql)?.execute(values).map_err(taken)?;
+    Ok(())
+}
+
+fn list(connection: &Connection, organisation: OrganisationId) -> Result<Vec<Workspace>, StoreError> {
+    let sql = "SELECT * FROM workspaces WHERE organisation = ?1 ORDER BY created_at, id";
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map([organisation.as_bytes()], from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn find(
+    connection: &Connection,
+    organisation: OrganisationId,
+    id: WorkspaceId,
+) -> Result<Option<Workspace>, StoreError> {
+    let sql = "SELECT * FROM workspaces WHERE id = ?1 AND organisation = ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    Ok(statement.query_row([id.as_bytes(), organisation.as_bytes()], from_row).optional()?)
+}
+
+fn update(
+    connection: &Connection,
+    organisation: OrganisationId,
+    id: WorkspaceId,
+    name: &str,
+    description: Option<&str>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE workspaces SET name = ?3, description = ?4, updated_at = ?5
+               WHERE id = ?1 AND organisation = ?2";
+    connection
+        .prepare_cached(sql)?
+        .execute(params![id.as_bytes(), organisation.as_bytes(), name, description, now.0])
+        .map_err(taken)?;
+    Ok(())
+}

@@ -1,0 +1,305 @@
+//! Connections: the destinations that a workspace has configured.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use heddle_core::connection::{Connection, Health, InactiveReason};
+use heddle_core::id::{ConnectionId, WorkspaceId};
+use heddle_core::manifest::Manifest;
+use heddle_egress::Grant;
+use heddle_store::{ConnectionDeletion, StoreError};
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use crate::App;
+use crate::auth::Machine;
+use crate::error::ApiError;
+use crate::extract::{Form, Ids, Members, MembersIfAny, boolean, id, object, text, text_where};
+use crate::settings::{self, Parted, Surroundings};
+use crate::views;
+
+const NO_CONNECTION: ApiError = ApiError::NotFound("connection");
+
+/// `GET /connections`
+pub async fn list(State(app): State<App>, caller: Machine) -> Result<Json<Value>, ApiError> {
+    listed(&app, &caller, None).await
+}
+
+/// The connections of the organisation, or of one workspace of it.
+pub async fn listed(
+    app: &App,
+    caller: &Machine,
+    workspace: Option<WorkspaceId>,
+) -> Result<Json<Value>, ApiError> {
+    let connections = app.store.list_connections(caller.organisation, workspace).await?;
+    let records = connections
+        .iter()
+        .map(|connection| shown(app, connection, &[]))
+        .collect();
+    Ok(Json(views::list(records, None, None)))
+}
+
+/// `POST /connections`
+pub async fn create(
+    State(app): State<App>,
+    caller: Machine,
+    Members(members): Members,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let mut form = Form::new(&members);
+    let workspace = form.need("workspace", id::<WorkspaceId>);
+    let kind = form.need("type", text);
+    let name = form.need("name", text_where(is_name, NAME_RULE));
+    let metadata = form.take("metadata", object);
+    let hidden = form.take("hidden", boolean).unwrap_or(false);
+    form.check()?;
+    let (Some(workspace), Some(kind), Some(name)) = (workspace, kind, name) else {
+        return Err(form.refuse());
+    };
+    if app
+        .store
+        .workspace(caller.organisation, workspace)
+        .await?
+        .is_none()
+    {
+        return Err(ApiError::NotFound("workspace"));
+    }
+    let manifest = manifest(&app, kind).ok_or_else(|| unknown_type(&app))?;
+    let none = Map::new();
+    let parted = part(&app, &manifest, metadata.unwrap_or(&none), None)?;
+    let now = app.clock.now();
+    let connection = Connection {
+        id: ConnectionId::new(now, app.random()),
+        workspace,
+        kind: manifest.name.clone(),
+        name,
+        settings: parted.settings,
+        secrets: parted.secrets,
+        health: Health::Active,
+        hidden,
+        created_by: caller.access_key,
+        created_at: now,
+        updated_at: now,
+    };
+    app.store
+        .create_connection(connection.clone())
+        .await
+        .map_err(name_taken)?;
+    Ok((
+        StatusCode::CREATED,
+        Json(json!({"connection": shown(&app, &connection, &parted.made)})),
+    ))
+}
+
+/// `GET /connections/{connection}`
+pub async fn get(
+    State(app): State<App>,
+    caller: Machine,
+    Ids(id): Ids<ConnectionId>,
+) -> Result<Json<Value>, ApiError> {
+    let connection = app
+        .store
+        .connection(caller.organisation, id)
+        .await?
+        .ok_or(NO_CONNECTION)?;
+    Ok(Json(shown(&app, &connection, &[])))
+}
+
+/// `PUT /connections/{connection}`. `metadata` replaces all settings; of the secrets it replaces those
+/// that it names. The additive `active` stops and starts the connection by hand; changed metadata
+/// starts one that was stopped because its credential was refused.
+pub async fn update(
+    State(app): State<App>,
+    caller: Machine,
+    Ids(connection_id): Ids<ConnectionId>,
+    Members(members): Members,
+) -> Result<Json<Value>, ApiError> {
+    let mut form = Form::new(&members);
+    let name = form.need("name", text_where(is_name, NAME_RULE));
+    let metadata = form.need("metadata", object);
+    let hidden = form.take("hidden", boolean);
+    let active = form.take("active", boolean);
+    form.check()?;
+    let (Some(name), Some(metadata)) = (name, metadata) else {
+        return Err(form.refuse());
+    };
+    let known = app
+        .store
+        .connection(caller.organisation, connection_id)
+        .await?
+        .ok_or(NO_CONNECTION)?;
+    let manifest = manifest(&app, &known.kind).ok_or_else(|| ApiError::Conflict {
+        code: "plugin_missing",
+        message: format!(
+            "No plugin called {} is loaded, so the settings cannot be checked.",
+            known.kind
+        ),
+    })?;
+    let parted = part(&app, &manifest, metadata, Some(&known))?;
+    let changed = parted.settings != known.settings || parted.secrets != known.secrets;
+    let updated = Connection {
+        name,
+        settings: parted.settings,
+        secrets: parted.secrets,
+        health: health(&known.health, active, changed),
+        hidden: hidden.unwrap_or(known.hidden),
+        updated_at: app.clock.now(),
+        ..known
+    };
+    let found = app
+        .store
+        .update_connection(caller.organisation, updated.clone())
+        .await
+        .map_err(name_taken)?;
+    if !found {
+        return Err(NO_CONNECTION);
+    }
+    Ok(Json(shown(&app, &updated, &parted.made)))
+}
+
+/// `DELETE /connections/{connection}`
+pub async fn delete(
+    State(app): State<App>,
+    caller: Machine,
+    Ids(id): Ids<ConnectionId>,
+    MembersIfAny(members): MembersIfAny,
+) -> Result<Json<Value>, ApiError> {
+    let mut form = Form::new(&members);
+    let force = form.take("force_delete", boolean).unwrap_or(false);
+    form.check()?;
+    let connection = app
+        .store
+        .connection(caller.organisation, id)
+        .await?
+        .ok_or(NO_CONNECTION)?;
+    match app
+        .store
+        .delete_connection(caller.organisation, id, force, app.clock.now())
+        .await?
+    {
+        ConnectionDeletion::Deleted => Ok(Json(json!({"id": id, "type": connection.kind}))),
+        ConnectionDeletion::NotFound => Err(NO_CONNECTION),
+        ConnectionDeletion::HasActiveRules => Err(ApiError::Conflict {
+            code: "has_active_rules",
+            message:
+                "Active rules use this connection. Delete them first, or send {\"force_delete\": true} to \
+                      delete them with it."
+                    .into(),
+        }),
+    }
+}
+
+/// What becomes of the connection's health: what a person says counts, then what changed.
+fn health(known: &Health, active: Option<bool>, changed: bool) -> Health {
+    let by_hand = || Health::Inactive {
+        reason: InactiveReason::ManuallyInactivated,
+        detail: "Deactivated through the API.".into(),
+    };
+    match (active, known) {
+        (Some(true), _) => Health::Active,
+        (Some(false), Health::Inactive { .. }) => known.clone(),
+        (Some(false), Health::Active) => by_hand(),
+        (None, Health::Inactive { reason, .. })
+            if changed && *reason != InactiveReason::ManuallyInactivated =>
+        {
+            Health::Active
+        }
+        (None, _) => known.clone(),
+    }
+}
+
+/// Metadata that passed the manifest's checks and from which requests can be made.
+fn part(
+    app: &App,
+    manifest: &Manifest,
+    metadata: &Map<String, Value>,
+    stored: Option<&Connection>,
+) -> Result<Parted, ApiError> {
+    let surroundings = Surroundings {
+        check_url: &|url| app.egress.check_url(url),
+        random: &|| app.random(),
+    };
+    let parted = settings::check(manifest, metadata, stored, &surroundings).map_err(ApiError::Invalid)?;
+    match Grant::new(manifest, &parted.settings, &parted.secrets) {
+        Ok(_) => Ok(parted),
+        Err(error) => Err(ApiError::invalid("metadata", error.to_string())),
+    }
+}
+
+fn manifest(app: &App, kind: &str) -> Option<Arc<Manifest>> {
+    app.plugins.get(kind).map(|plugin| Arc::clone(plugin.manifest()))
+}
+
+fn unknown_type(app: &App) -> ApiError {
+    let mut known: Vec<String> = app
+        .plugins
+        .all()
+        .iter()
+        .map(|plugin| plugin.manifest().name.clone())
+        .collect();
+    known.sort();
+    ApiError::invalid("type", format!("must be one of {}", known.join(", ")))
+}
+
+fn shown(app: &App, connection: &Connection, in_the_clear: &[String]) -> Value {
+    views::connection(
+        connection,
+        manifest(app, &connection.kind).as_deref(),
+        in_the_clear,
+    )
+}
+
+const NAME_RULE: &str = "must have 1 to 128 letters, digits, spaces, _ or -";
+
+fn is_name(text: &str) -> bool {
+    (1..=128).contains(&text.len())
+        && !text.trim().is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b" _-".contains(&byte))
+}
+
+fn name_taken(error: StoreError) -> ApiError {
+    match error {
+        StoreError::Conflict(_) => ApiError::Conflict {
+            code: "name_taken",
+            message: "Another connection of this workspace has this name.".into(),
+        },
+        other => other.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inactive(reason: InactiveReason) -> Health {
+        Health::Inactive {
+            reason,
+            detail: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_changed_credential_reactivates_what_a_refused_one_stopped_and_nothing_else() {
+        let refused = inactive(InactiveReason::AuthenticationInvalid);
+        let by_hand = inactive(InactiveReason::ManuallyInactivated);
+        let cases = [
+            (&refused, None, true, true),
+            (&refused, None, false, false),
+            (&refused, Some(true), false, true),
+            (&refused, Some(false), true, false),
+            (&by_hand, None, true, false),
+            (&by_hand, Some(true), false, true),
+            (&Health::Active, Some(false), true, false),
+            (&Health::Active, None, true, true),
+        ];
+        for (known, active, changed, expected) in cases {
+            assert_eq!(
+                health(known, active, changed).is_active(),
+                expected,
+                "{known:?} {active:?} {changed}"
+            );
+        }
+    }
+}

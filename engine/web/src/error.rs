@@ -1,0 +1,272 @@
+//! What can go wrong, and the one mapping of it to HTTP. A handler returns an [`ApiError`]; the frame
+//! around every route ([`crate::frame`]) writes the contract's body for it, with the request's id.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::response::{IntoResponse, Response};
+use heddle_store::StoreError;
+use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// One member of the contract's `error.data`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// Where: a member of the body (`metadata.url`), a query parameter, a header.
+    pub param: String,
+    /// What is wrong there; never the value itself, which may be a secret.
+    pub msg: String,
+}
+
+impl Problem {
+    /// A problem at `param`.
+    pub fn new(param: impl Into<String>, msg: impl Into<String>) -> Self {
+        Self {
+            param: param.into(),
+            msg: msg.into(),
+        }
+    }
+}
+
+/// Why a request was not answered with what it asked for.
+#[derive(Clone, Debug)]
+pub enum ApiError {
+    /// The body is no JSON, or JSON that readers disagree about.
+    MalformedJson(String),
+    /// It is JSON, but its members or the query's are not what they must be.
+    Invalid(Vec<Problem>),
+    /// No credential, or one that does not hold.
+    Unauthenticated {
+        /// The stable word.
+        code: &'static str,
+        /// For people; tells nothing about which keys exist.
+        message: &'static str,
+    },
+    /// A credential that holds, but not for this.
+    Forbidden(&'static str),
+    /// Not there, or another organisation's.
+    NotFound(&'static str),
+    /// No such path.
+    UnknownRoute,
+    /// No such method at this path.
+    MethodNotAllowed,
+    /// The state of things forbids it.
+    Conflict {
+        /// The stable word.
+        code: &'static str,
+        /// For people.
+        message: String,
+    },
+    /// Over a limit, which the message names.
+    TooLarge(String),
+    /// An attempt is at hand anyway.
+    TooEarly(&'static str),
+    /// The body did not arrive in time.
+    BodyTooSlow,
+    /// The store cannot commit now. The text is for the log only.
+    Unavailable(String),
+    /// A fault of ours. The text is for the log only.
+    Internal(String),
+}
+
+/// How long a caller waits after a 425, in seconds: longer than what counts as imminent.
+const TOO_EARLY_SECONDS: HeaderValue = HeaderValue::from_static("3");
+
+/// How long a caller waits after a 503, in seconds.
+const UNAVAILABLE_SECONDS: HeaderValue = HeaderValue::from_static("1");
+
+impl ApiError {
+    /// One problem with one parameter.
+    pub fn invalid(param: impl Into<String>, msg: impl Into<String>) -> Self {
+        Self::Invalid(vec![Problem::new(param, msg)])
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::MalformedJson(_) | Self::Invalid(_) => StatusCode::BAD_REQUEST,
+            Self::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::NotFound(_) | Self::UnknownRoute => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Conflict { .. } => StatusCode::CONFLICT,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooEarly(_) => StatusCode::TOO_EARLY,
+            Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The stable word of the contract's additive `code`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::MalformedJson(_) => "malformed_json",
+            Self::Invalid(_) => "invalid_request",
+            Self::Unauthenticated { code, .. } | Self::Conflict { code, .. } => code,
+            Self::Forbidden(_) => "forbidden",
+            Self::NotFound(_) => "not_found",
+            Self::UnknownRoute => "unknown_route",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::TooLarge(_) => "payload_too_large",
+            Self::TooEarly(_) => "retry_too_early",
+            Self::BodyTooSlow => "body_timeout",
+            Self::Unavailable(_) => "unavailable",
+            Self::Internal(_) => "internal_error",
+        }
+    }
+
+    /// The contract's `error.name`, and `message`, the status in words.
+    fn names(&self) -> (&'static str, &'static str) {
+        match self.status() {
+            StatusCode::BAD_REQUEST => ("BadRequest", "Bad Request"),
+            StatusCode::UNAUTHORIZED => ("Unauthorized", "Unauthorized"),
+            StatusCode::FORBIDDEN => ("Forbidden", "Forbidden"),
+            StatusCode::NOT_FOUND => ("NotFound", "Not Found"),
+            StatusCode::METHOD_NOT_ALLOWED => ("MethodNotAllowed", "Method Not Allowed"),
+            StatusCode::CONFLICT => ("Conflict", "Conflict"),
+            StatusCode::PAYLOAD_TOO_LARGE => ("PayloadTooLarge", "Payload Too Large"),
+            StatusCode::TOO_EARLY => ("TooEarly", "Too Early"),
+            StatusCode::REQUEST_TIMEOUT => ("RequestTimeout", "Request Timeout"),
+            StatusCode::SERVICE_UNAVAILABLE => ("ServiceUnavailable", "Service Unavailable"),
+            _ => ("InternalServerError", "Internal Server Error"),
+        }
+    }
+
+    /// What the caller is told; nothing of what is inside.
+    fn explanation(&self) -> Cow<'_, str> {
+        match self {
+            Self::MalformedJson(why) => format!("The body cannot be read as JSON: {why}").into(),
+            Self::Invalid(problems) => match problems.as_slice() {
+                [one] => format!("{}: {}", one.param, one.msg).into(),
+                many => format!("{} parameters are not valid; see data.", many.len()).into(),
+            },
+            Self::Unauthenticated { message, .. } | Self::Forbidden(message) | Self::TooEarly(message) => {
+                (*message).into()
+            }
+            Self::NotFound(what) => format!("There is no such {what}.").into(),
+            Self::UnknownRoute => "There is nothing at this path. The API is below /api/v1.".into(),
+            Self::MethodNotAllowed => "This path does not have this method; Allow lists those it has.".into(),
+            Self::Conflict { message, .. } | Self::TooLarge(message) => message.into(),
+            Self::BodyTooSlow => "The body did not arrive in time.".into(),
+            Self::Unavailable(_) => "Nothing was stored. Try again in a moment.".into(),
+            Self::Internal(_) => "Something failed inside Heddle. The log names this request's id.".into(),
+        }
+    }
+
+    /// What only the log may say.
+    pub fn for_the_log(&self) -> Option<&str> {
+        match self {
+            Self::Unavailable(text) | Self::Internal(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The contract's shape, as it also stands for one item of a bulk answer.
+    pub fn body(&self) -> Value {
+        let (name, message) = self.names();
+        let mut error = json!({"name": name, "message": self.explanation()});
+        if let Self::Invalid(problems) = self {
+            error["data"] = json!(problems);
+        }
+        json!({"message": message, "error": error, "code": self.code()})
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = self.status().into_response();
+        let headers = response.headers_mut();
+        match self {
+            Self::Unauthenticated { .. } => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Self::TooEarly(_) => {
+                headers.insert(RETRY_AFTER, TOO_EARLY_SECONDS);
+            }
+            Self::Unavailable(_) => {
+                headers.insert(RETRY_AFTER, UNAVAILABLE_SECONDS);
+            }
+            _ => {}
+        }
+        response.extensions_mut().insert(Arc::new(self));
+        response
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable { reason } => Self::Unavailable(reason),
+            StoreError::Conflict(message) => Self::Conflict {
+                code: "conflict",
+                message: format!("{message}."),
+            },
+            StoreError::NotFound(what) => Self::NotFound(what),
+            StoreError::BadCursor => Self::invalid("cursor", "is not one that this list gave"),
+            StoreError::Broken { reason } => Self::Internal(reason),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all() -> Vec<ApiError> {
+        vec![
+            ApiError::MalformedJson("x".into()),
+            ApiError::invalid("a", "b"),
+            ApiError::Unauthenticated {
+                code: "c",
+                message: "m",
+            },
+            ApiError::Forbidden("m"),
+            ApiError::NotFound("rule"),
+            ApiError::UnknownRoute,
+            ApiError::MethodNotAllowed,
+            ApiError::Conflict {
+                code: "c",
+                message: "m".into(),
+            },
+            ApiError::TooLarge("m".into()),
+            ApiError::TooEarly("m"),
+            ApiError::BodyTooSlow,
+            ApiError::Unavailable("disk I/O error in /var/lib".into()),
+            ApiError::Internal("row 7 of table x".into()),
+        ]
+    }
+
+    #[test]
+    fn every_error_has_the_published_shape() {
+        for error in all() {
+            let body = error.body();
+            assert!(body["message"].is_string(), "{body}");
+            assert!(
+                body["error"]["name"].is_string() && body["error"]["message"].is_string(),
+                "{body}"
+            );
+            assert!(body["code"].is_string(), "{body}");
+            assert!(error.status().is_client_error() || error.status().is_server_error());
+        }
+        let body = ApiError::invalid("metadata.url", "is required").body();
+        assert_eq!(
+            body["error"]["data"],
+            json!([{"param": "metadata.url", "msg": "is required"}])
+        );
+        assert_eq!(
+            (&body["message"], &body["error"]["name"]),
+            (&json!("Bad Request"), &json!("BadRequest"))
+        );
+    }
+
+    #[test]
+    fn what_failed_inside_stays_inside() {
+        for error in all().into_iter().filter(|error| error.status().is_server_error()) {
+            let told = error.body().to_string();
+            assert!(!told.contains(error.for_the_log().unwrap()), "{told}");
+        }
+    }
+}

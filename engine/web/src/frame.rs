@@ -1,0 +1,81 @@
+//! What every answer has in common, whatever the route: an id, the body of an error, the security
+//! headers, a line in the log.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderName, HeaderValue};
+use tracing::Instrument;
+use uuid::Uuid;
+
+use crate::App;
+use crate::error::ApiError;
+
+/// The header that names the request in the log.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Frames one request.
+pub async fn frame(State(app): State<App>, request: Request, next: Next) -> Response {
+    let id = request_id(&app);
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("none", MatchedPath::as_str)
+        .to_owned();
+    let span = tracing::info_span!("request", %id, method = %request.method(), route);
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let _entered = span.enter();
+    if let Some(error) = response.extensions_mut().remove::<Arc<ApiError>>() {
+        write_error(&mut response, &error, id);
+    }
+    tracing::debug!(status = response.status().as_u16(), "answered");
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
+        headers.insert(X_REQUEST_ID, value);
+    }
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn request_id(app: &App) -> Uuid {
+    let millis = u64::try_from(app.clock.now().0).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(millis, &app.random()).into_uuid()
+}
+
+fn write_error(response: &mut Response, error: &ApiError, id: Uuid) {
+    if let Some(text) = error.for_the_log() {
+        tracing::error!(status = error.status().as_u16(), error = text, "request failed");
+    }
+    let mut body = error.body();
+    body["request_id"] = id.to_string().into();
+    *response.body_mut() = Body::from(body.to_string());
+    let headers = response.headers_mut();
+    headers.remove(CONTENT_LENGTH);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+}
+
+/// A panic ends one request, not the process. Its text stays in the log.
+pub fn on_panic(panic: Box<dyn Any + Send>) -> Response {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a text".to_owned());
+    ApiError::Internal(format!("panicked: {text}")).into_response()
+}
+
+/// No route has this path.
+pub async fn unknown_route() -> ApiError {
+    ApiError::UnknownRoute
+}
+
+/// The route is there, the method is not.
+pub async fn wrong_method() -> ApiError {
+    ApiError::MethodNotAllowed
+}

@@ -1,0 +1,364 @@
+//! Rules: which events go to which connection, and what is done there.
+
+use axum::Json;
+use axum::extract::State;
+use heddle_core::connection::Connection;
+use heddle_core::event::is_resource;
+use heddle_core::id::{ConnectionId, RuleId, WorkspaceId};
+use heddle_core::manifest::Manifest;
+use heddle_core::rule::{Rule, is_event_pattern};
+use heddle_store::RuleFilter;
+use http::StatusCode;
+use regex_lite::Regex;
+use serde_json::{Map, Value, json};
+
+use crate::App;
+use crate::auth::Machine;
+use crate::error::{ApiError, Problem};
+use crate::extract::{Form, Ids, Members, Parameters, boolean, id, object, text_where};
+use crate::views;
+
+const NO_RULE: ApiError = ApiError::NotFound("rule");
+
+/// The most members of a rule's metadata.
+const MAX_METADATA_MEMBERS: usize = 64;
+
+/// The most bytes of a rule's metadata, as JSON: room for an e-mail's body.
+const MAX_METADATA_BYTES: usize = 64 * 1024;
+
+const EVENT_RULE: &str =
+    "must be an event's name of at most 128 bytes without spaces, a prefix that ends in .*, or * alone";
+
+const RESOURCE_RULE: &str = "must have 1 to 64 letters, digits, ., _, : or -";
+
+/// `GET /rules`
+pub async fn list(
+    State(app): State<App>,
+    caller: Machine,
+    parameters: Parameters,
+) -> Result<Json<Value>, ApiError> {
+    listed(&app, &caller, None, &parameters).await
+}
+
+/// The rules of the organisation, or of one workspace of it.
+pub async fn listed(
+    app: &App,
+    caller: &Machine,
+    workspace: Option<WorkspaceId>,
+    parameters: &Parameters,
+) -> Result<Json<Value>, ApiError> {
+    let filter = RuleFilter {
+        workspace,
+        event: parameters.owned("event"),
+        resource: parameters.owned("resource"),
+        resource_id: parameters.owned("resource_id"),
+    };
+    let rules = app.store.list_rules(caller.organisation, filter).await?;
+    Ok(Json(views::list(
+        rules.iter().map(views::rule).collect(),
+        None,
+        None,
+    )))
+}
+
+/// `POST /rules`
+pub async fn create(
+    State(app): State<App>,
+    caller: Machine,
+    Members(members): Members,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let mut form = Form::new(&members);
+    let workspace = form.need("workspace", id::<WorkspaceId>);
+    let connection = form.need("connection", id::<ConnectionId>);
+    let event = form.need("event", text_where(is_event_pattern, EVENT_RULE));
+    let resource = form.take("resource", text_where(is_resource, RESOURCE_RULE));
+    let resource_id = form.take("resource_id", text_where(is_resource, RESOURCE_RULE));
+    let metadata = form.need("metadata", object);
+    let active = form.take("active", boolean).unwrap_or(true);
+    let hidden = form.take("hidden", boolean).unwrap_or(false);
+    form.check()?;
+    let (Some(workspace), Some(connection), Some(event), Some(metadata)) =
+        (workspace, connection, event, metadata)
+    else {
+        return Err(form.refuse());
+    };
+    if app
+        .store
+        .workspace(caller.organisation, workspace)
+        .await?
+        .is_none()
+    {
+        return Err(ApiError::NotFound("workspace"));
+    }
+    let connection = connection_of(&app, &caller, connection, workspace).await?;
+    check_metadata(&app, &connection, metadata)?;
+    let now = app.clock.now();
+    let rule = Rule {
+        id: RuleId::new(now, app.random()),
+        workspace,
+        connection: connection.id,
+        kind: connection.kind,
+        event,
+        resource,
+        resource_id,
+        metadata: metadata.clone(),
+        active,
+        hidden,
+        created_by: caller.access_key,
+        created_at: now,
+        updated_at: now,
+    };
+    app.store.create_rule(rule.clone()).await?;
+    Ok((StatusCode::CREATED, Json(json!({"rule": views::rule(&rule)}))))
+}
+
+/// `GET /rules/{rule}`
+pub async fn get(
+    State(app): State<App>,
+    caller: Machine,
+    Ids(id): Ids<RuleId>,
+) -> Result<Json<Value>, ApiError> {
+    let rule = app.store.rule(caller.organisation, id).await?.ok_or(NO_RULE)?;
+    Ok(Json(views::rule(&rule)))
+}
+
+/// `PUT /rules/{rule}`, which is additive to the contract: absent members stay as they are, `null`
+/// removes `resource` and `resource_id`. The workspace cannot change; another connection of it takes
+/// over what waits.
+pub async fn update(
+    State(app): State<App>,
+    caller: Machine,
+    Ids(rule_id): Ids<RuleId>,
+    Members(members): Members,
+) -> Result<Json<Value>, ApiError> {
+    let mut form = Form::new(&members);
+    let workspace = form.take("workspace", id::<WorkspaceId>);
+    let connection = form.take("connection", id::<ConnectionId>);
+    let event = form.take("event", text_where(is_event_pattern, EVENT_RULE));
+    let resource = form.take("resource", text_where(is_resource, RESOURCE_RULE));
+    let resource_id = form.take("resource_id", text_where(is_resource, RESOURCE_RULE));
+    let metadata = form.take("metadata", object);
+    let active = form.take("active", boolean);
+    let hidden = form.take("hidden", boolean);
+    form.check()?;
+    let known = app
+        .store
+        .rule(caller.organisation, rule_id)
+        .await?
+        .ok_or(NO_RULE)?;
+    if workspace.is_some_and(|workspace| workspace != known.workspace) {
+        return Err(ApiError::invalid("workspace", "cannot change; make another rule"));
+    }
+    let connection = connection.unwrap_or(known.connection);
+    let mut kind = known.kind;
+    if metadata.is_some() || connection != known.connection {
+        let connection = connection_of(&app, &caller, connection, known.workspace).await?;
+        check_metadata(&app, &connection, metadata.unwrap_or(&known.metadata))?;
+        kind = connection.kind;
+    }
+    let updated = Rule {
+        connection,
+        kind,
+        event: event.unwrap_or(known.event),
+        resource: if form.has("resource") {
+            resource
+        } else {
+            known.resource
+        },
+        resource_id: if form.has("resource_id") {
+            resource_id
+        } else {
+            known.resource_id
+        },
+        metadata: metadata.cloned().unwrap_or(known.metadata),
+        active: active.unwrap_or(known.active),
+        hidden: hidden.unwrap_or(known.hidden),
+        updated_at: app.clock.now(),
+        ..known
+    };
+    if !app
+        .store
+        .update_rule(caller.organisation, updated.clone())
+        .await?
+    {
+        return Err(NO_RULE);
+    }
+    Ok(Json(views::rule(&updated)))
+}
+
+/// `DELETE /rules/{rule}`: what waits to be delivered by it is canceled.
+pub async fn delete(
+    State(app): State<App>,
+    caller: Machine,
+    Ids(id): Ids<RuleId>,
+) -> Result<Json<Value>, ApiError> {
+    let rule = app
+        .store
+        .delete_rule(caller.organisation, id, app.clock.now())
+        .await?
+        .ok_or(NO_RULE)?;
+    Ok(Json(views::deleted_rule(&rule)))
+}
+
+/// The connection, if it is one of this workspace.
+async fn connection_of(
+    app: &App,
+    caller: &Machine,
+    id: ConnectionId,
+    workspace: WorkspaceId,
+) -> Result<Connection, ApiError> {
+    let connection = app
+        .store
+        .connection(caller.organisation, id)
+        .await?
+        .ok_or(ApiError::NotFound("connection"))?;
+    if connection.workspace != workspace {
+        return Err(ApiError::invalid("connection", "belongs to another workspace"));
+    }
+    Ok(connection)
+}
+
+fn check_metadata(app: &App, connection: &Connection, metadata: &Map<String, Value>) -> Result<(), ApiError> {
+    let plugin = app
+        .plugins
+        .get(&connection.kind)
+        .ok_or_else(|| ApiError::Conflict {
+            code: "plugin_missing",
+            message: format!(
+                "No plugin called {} is loaded, so the action cannot be checked.",
+                connection.kind
+            ),
+        })?;
+    match problems(plugin.manifest(), metadata) {
+        none if none.is_empty() => Ok(()),
+        problems => Err(ApiError::Invalid(problems)),
+    }
+}
+
+/// What is wrong with a rule's metadata: the action, and the inputs that it needs.
+fn problems(manifest: &Manifest, metadata: &Map<String, Value>) -> Vec<Problem> {
+    if metadata.len() > MAX_METADATA_MEMBERS
+        || Value::Object(metadata.clone()).to_string().len() > MAX_METADATA_BYTES
+    {
+        let limits = format!("may have {MAX_METADATA_MEMBERS} members and {MAX_METADATA_BYTES} bytes");
+        return vec![Problem::new("metadata", limits)];
+    }
+    let Some(action) = metadata
+        .get("action")
+        .and_then(Value::as_str)
+        .and_then(|key| manifest.actions.get(key))
+    else {
+        let known: Vec<&str> = manifest.actions.keys().map(String::as_str).collect();
+        return vec![Problem::new(
+            "metadata.action",
+            format!("must be one of {}", known.join(", ")),
+        )];
+    };
+    let missing = action
+        .required_inputs()
+        .filter(|key| metadata.get(*key).is_none_or(is_blank));
+    let missing = missing.map(|key| Problem::new(format!("metadata.{key}"), "is required by the action"));
+    missing
+        .chain(action.data.iter().filter_map(|input| typed_in(input, metadata)))
+        .collect()
+}
+
+/// What is wrong with a value that a person typed in: only inputs of the kind `field` say how such a
+/// value must look.
+fn typed_in(input: &Value, metadata: &Map<String, Value>) -> Option<Problem> {
+    let member = |key: &str| input.get(key).and_then(Value::as_str);
+    let key = member("field").filter(|_| member("kind") == Some("field"))?;
+    let value = metadata.get(key).filter(|value| !is_blank(value))?;
+    let wrong = |msg: String| Some(Problem::new(format!("metadata.{key}"), msg));
+    let Some(text) = value.as_str() else {
+        return wrong("must be a string".into());
+    };
+    if let Some(options) = input.get("options").and_then(Value::as_array) {
+        let values: Vec<&str> = options
+            .iter()
+            .filter_map(|option| option.get("value")?.as_str())
+            .collect();
+        if !values.is_empty() && !values.contains(&text) {
+            return wrong(format!("must be one of {}", values.join(", ")));
+        }
+    }
+    // Written for browsers: one that uses what we cannot read is left to the browser.
+    let pattern = member("regex").and_then(|pattern| Regex::new(pattern).ok());
+    if pattern.is_some_and(|pattern| !pattern.is_match(text)) {
+        return wrong(
+            member("regexMessage")
+                .unwrap_or("does not have the form that the action needs")
+                .into(),
+        );
+    }
+    None
+}
+
+fn is_blank(value: &Value) -> bool {
+    value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest() -> Manifest {
+        Manifest::parse(
+            &json!({
+                "name": "acme", "title": "Acme", "authentication": {"type": "none"}, "hosts": [],
+                "actions": {
+                    "ping": {"key": "ping", "label": "Ping"},
+                    "post": {"key": "post", "label": "Post", "data": [
+                        {"kind": "simple", "key": "channel", "field": "id", "required": true},
+                        {"kind": "field", "key": "color", "field": "color", "label": "Color", "type": "select",
+                         "options": [{"label": "Red", "value": "red"}]},
+                        {"kind": "field", "key": "from", "field": "from", "label": "From", "type": "text",
+                         "regex": "^[^@]+@[^@]+$", "regexMessage": "must be an address"}]}}
+            })
+            .to_string(),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn metadata_names_an_action_of_the_type_and_what_that_needs() {
+        let cases = [
+            (json!({"action": "ping", "anything": [1, 2]}), None),
+            (
+                json!({"action": "post", "id": "C1", "color": "red", "from": "a@b"}),
+                None,
+            ),
+            (json!({}), Some("metadata.action")),
+            (json!({"action": 5}), Some("metadata.action")),
+            (json!({"action": "shout"}), Some("metadata.action")),
+            (json!({"action": "post"}), Some("metadata.id")),
+            (json!({"action": "post", "id": "  "}), Some("metadata.id")),
+            (
+                json!({"action": "post", "id": "C1", "color": "blue"}),
+                Some("metadata.color"),
+            ),
+            (
+                json!({"action": "post", "id": "C1", "color": 5}),
+                Some("metadata.color"),
+            ),
+            (
+                json!({"action": "post", "id": "C1", "from": "nobody"}),
+                Some("metadata.from"),
+            ),
+            (
+                json!({"action": "ping", "body": "x".repeat(MAX_METADATA_BYTES)}),
+                Some("metadata"),
+            ),
+        ];
+        for (metadata, param) in cases {
+            let found = problems(&manifest(), metadata.as_object().unwrap());
+            assert_eq!(
+                found.first().map(|problem| problem.param.as_str()),
+                param,
+                "{found:?}"
+            );
+        }
+        let unknown = problems(&manifest(), &Map::new());
+        assert!(unknown[0].msg.contains("ping, post"));
+    }
+}

@@ -1,0 +1,431 @@
+//! A connection's `metadata` against its plugin's manifest: what is missing, what is too much, what
+//! has a form that cannot work. Secrets are parted from settings here and never named by value.
+//!
+//! Of a secret, an update keeps what is stored when it is absent or the mask that an answer showed;
+//! `null` removes it. A secret that Heddle makes itself is made when there is none, and shown in the
+//! clear once, in the answer to the request that made it.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use heddle_core::connection::Connection;
+use heddle_core::manifest::{Apply, Field, FieldFormat, FieldKind, Manifest};
+use heddle_core::retry::Schedule;
+use heddle_core::secret::{MASK, Secret};
+use regex_lite::Regex;
+use serde_json::{Map, Value};
+
+use crate::error::Problem;
+
+/// The longest value of one setting, in bytes.
+const MAX_VALUE_BYTES: usize = 4096;
+
+/// The most headers in a setting of the format `headers`.
+const MAX_HEADERS: usize = 5;
+
+/// How often a delivery is tried and when; every connection may set it.
+pub const RETRY_SCHEDULE: &str = "retry_schedule";
+
+/// How many deliveries go out at once; every connection may set it.
+pub const CONCURRENCY: &str = "concurrency";
+
+/// Names of headers that a connection cannot set, beside those that begin with [`RESERVED_PREFIXES`]:
+/// those that frame the message, and those that Heddle answers for.
+const RESERVED_HEADERS: [&str; 20] = [
+    "accept-encoding",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "expect",
+    "host",
+    "http2-settings",
+    "if-range",
+    "keep-alive",
+    "range",
+    "te",
+    "trailer",
+    "trailers",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "via",
+    "forwarded",
+];
+
+const RESERVED_PREFIXES: [&str; 5] = ["webhook-", "x-meshes-", "x-heddle-", "x-forwarded-", "proxy-"];
+
+/// What the checks need from outside.
+pub struct Surroundings<'a> {
+    /// Whether a URL may be called; the error continues "the URL …".
+    pub check_url: &'a dyn Fn(&str) -> Result<(), String>,
+    /// Fresh randomness.
+    pub random: &'a dyn Fn() -> [u8; 32],
+}
+
+/// Metadata that passed, parted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Parted {
+    /// What is stored in the clear.
+    pub settings: Map<String, Value>,
+    /// What is sealed.
+    pub secrets: BTreeMap<String, Secret>,
+    /// The keys of those secrets that Heddle has just made.
+    pub made: Vec<String>,
+}
+
+/// Checks `metadata` for a new connection, or for the update of `stored`.
+pub fn check(
+    manifest: &Manifest,
+    metadata: &Map<String, Value>,
+    stored: Option<&Connection>,
+    surroundings: &Surroundings,
+) -> Result<Parted, Vec<Problem>> {
+    let mut check = Check {
+        surroundings,
+        problems: Vec::new(),
+    };
+    let mut parted = Parted::default();
+    check.refuse_unknown(manifest, metadata);
+    let fields = &manifest.authentication.fields;
+    // What a field depends on may stand after it, so those that depend on nothing come first.
+    let (free, dependent): (Vec<&Field>, Vec<&Field>) = fields
+        .iter()
+        .filter(|field| !field.is_secret())
+        .partition(|field| field.depends_on.is_none());
+    for field in free.into_iter().chain(dependent) {
+        check.setting(field, metadata, &mut parted.settings);
+    }
+    check.generic_settings(manifest, metadata, &mut parted.settings);
+    for field in fields.iter().filter(|field| field.is_secret()) {
+        check.secret(field, metadata, stored, &mut parted);
+    }
+    check.headers_that_credentials_set(manifest, &parted);
+    if check.problems.is_empty() {
+        Ok(parted)
+    } else {
+        Err(check.problems)
+    }
+}
+
+struct Check<'a> {
+    surroundings: &'a Surroundings<'a>,
+    problems: Vec<Problem>,
+}
+
+impl Check<'_> {
+    fn problem(&mut self, key: &str, msg: impl Into<String>) {
+        self.problems.push(Problem::new(format!("metadata.{key}"), msg));
+    }
+
+    fn refuse_unknown(&mut self, manifest: &Manifest, metadata: &Map<String, Value>) {
+        for key in metadata
+            .keys()
+            .filter(|key| manifest.field(key).is_none() && !is_generic(key))
+        {
+            let known: Vec<&str> = manifest
+                .authentication
+                .fields
+                .iter()
+                .map(|field| field.key.as_str())
+                .collect();
+            let shown: String = key.chars().take(64).collect();
+            let known = known.join(", ");
+            self.problem(
+                &shown,
+                format!(
+                    "is no setting of {}; it has {known}, {RETRY_SCHEDULE}, {CONCURRENCY}",
+                    manifest.name
+                ),
+            );
+        }
+    }
+
+    fn setting(&mut self, field: &Field, metadata: &Map<String, Value>, settings: &mut Map<String, Value>) {
+        let asked_for = field
+            .depends_on
+            .as_ref()
+            .is_none_or(|condition| condition.is_met(settings));
+        let sent = metadata.get(&field.key).filter(|value| !is_blank(value));
+        let default = field
+            .default_value
+            .as_ref()
+            .filter(|_| asked_for)
+            .map(|text| Value::from(text.as_str()));
+        match sent.or(default.as_ref()) {
+            Some(value) => match self.read(field, value) {
+                Ok(value) => {
+                    settings.insert(field.key.clone(), value);
+                }
+                Err(msg) => self.problem(&field.key, msg),
+            },
+            None if field.required && asked_for => self.problem(&field.key, "is required"),
+            None => {}
+        }
+    }
+
+    fn secret(
+        &mut self,
+        field: &Field,
+        metadata: &Map<String, Value>,
+        stored: Option<&Connection>,
+        parted: &mut Parted,
+    ) {
+        let key = &field.key;
+        let sent = metadata.get(key);
+        let keeps = sent.is_none_or(|value| value.as_str() == Some(MASK));
+        if keeps && let Some(secret) = stored.and_then(|stored| stored.secrets.get(key)) {
+            parted.secrets.insert(key.clone(), secret.clone());
+            return;
+        }
+        let asked_for = field
+            .depends_on
+            .as_ref()
+            .is_none_or(|condition| condition.is_met(&parted.settings));
+        match sent.filter(|value| !is_blank(value) && !keeps) {
+            Some(value) => match self.read(field, value) {
+                Ok(value) => {
+                    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                    parted.secrets.insert(key.clone(), Secret::new(text));
+                }
+                Err(msg) => self.problem(key, msg),
+            },
+            None if field.generate && asked_for => {
+                let random = (self.surroundings.random)();
+                let text = match field.format {
+                    FieldFormat::StandardWebhooksSecret => format!("whsec_{}", STANDARD.encode(random)),
+                    _ => URL_SAFE_NO_PAD.encode(random),
+                };
+                parted.secrets.insert(key.clone(), Secret::new(text));
+                parted.made.push(key.clone());
+            }
+            None if field.required && asked_for => self.problem(key, "is required"),
+            None => {}
+        }
+    }
+
+    /// The value as it is stored; the error says what it must be and never repeats it.
+    fn read(&self, field: &Field, value: &Value) -> Result<Value, String> {
+        match field.format {
+            FieldFormat::Boolean => return read_boolean(value),
+            FieldFormat::Headers => return read_headers(value),
+            _ => {}
+        }
+        let text = match value {
+            Value::String(text) => text.clone(),
+            Value::Number(_) | Value::Bool(_) if !field.is_secret() => value.to_string(),
+            _ => return Err("must be a string".into()),
+        };
+        if text.len() > MAX_VALUE_BYTES {
+            return Err(format!("must have at most {MAX_VALUE_BYTES} bytes"));
+        }
+        if text
+            .chars()
+            .any(|c| c.is_control() && !(field.is_secret() && matches!(c, '\n' | '\r' | '\t')))
+        {
+            return Err("must not hold control characters".into());
+        }
+        if field.is_secret() && text.trim() != text {
+            return Err("must not begin or end with white space".into());
+        }
+        if field.kind == FieldKind::Select {
+            return read_option(field, &text);
+        }
+        match field.format {
+            FieldFormat::HttpsUrl if !text.to_ascii_lowercase().starts_with("https://") => {
+                return Err("must begin with https://".into());
+            }
+            FieldFormat::Url | FieldFormat::HttpsUrl => (self.surroundings.check_url)(&text)?,
+            FieldFormat::Text if field.validate.as_deref() == Some("url") => {
+                (self.surroundings.check_url)(&text)?;
+            }
+            FieldFormat::StandardWebhooksSecret if !is_standard_webhooks_secret(&text) => {
+                return Err("must be whsec_ and the base64 of 24 to 64 bytes".into());
+            }
+            _ => {}
+        }
+        if let Some(pattern) = &field.pattern {
+            // Without a reading of the pattern nothing is let through.
+            let pattern = Regex::new(&format!("^(?:{pattern})$"))
+                .map_err(|_| "has a pattern in the plugin that cannot be read; tell the plugin's author")?;
+            if !pattern.is_match(&text) {
+                return Err(format!(
+                    "must match {}",
+                    field.pattern.as_deref().unwrap_or_default()
+                ));
+            }
+        }
+        Ok(Value::String(text))
+    }
+
+    fn generic_settings(
+        &mut self,
+        manifest: &Manifest,
+        metadata: &Map<String, Value>,
+        settings: &mut Map<String, Value>,
+    ) {
+        let sent = |key| {
+            metadata
+                .get(key)
+                .filter(|value| !is_blank(value) && manifest.field(key).is_none())
+        };
+        if let Some(value) = sent(RETRY_SCHEDULE) {
+            match value.as_str().map(str::parse::<Schedule>) {
+                Some(Ok(schedule)) => {
+                    settings.insert(RETRY_SCHEDULE.into(), schedule.to_string().into());
+                }
+                Some(Err(error)) => self.problem(RETRY_SCHEDULE, error.to_string()),
+                None => self.problem(RETRY_SCHEDULE, "must be a string such as 0s,5s,5m"),
+            }
+        }
+        if let Some(value) = sent(CONCURRENCY) {
+            match value.as_u64() {
+                Some(1..=1000) => {
+                    settings.insert(CONCURRENCY.into(), value.clone());
+                }
+                _ => self.problem(CONCURRENCY, "must be a whole number from 1 to 1000"),
+            }
+        }
+    }
+
+    /// A static header must not stand in the way of one that carries the credential.
+    fn headers_that_credentials_set(&mut self, manifest: &Manifest, parted: &Parted) {
+        let in_force = manifest.credentials.iter().filter(|credential| {
+            parted.secrets.contains_key(&credential.field)
+                && credential
+                    .when
+                    .as_ref()
+                    .is_none_or(|condition| condition.is_met(&parted.settings))
+        });
+        let authorizes = |apply: &Apply| matches!(apply, Apply::Bearer | Apply::Basic { .. });
+        if !in_force.map(|credential| &credential.apply).any(authorizes) {
+            return;
+        }
+        let fields = manifest
+            .authentication
+            .fields
+            .iter()
+            .filter(|field| field.format == FieldFormat::Headers);
+        for field in fields {
+            let sealed = || serde_json::from_str(parted.secrets.get(&field.key)?.reveal()).ok();
+            let headers = parted.settings.get(&field.key).cloned().or_else(sealed);
+            if let Some(Value::Object(headers)) = headers
+                && headers
+                    .keys()
+                    .any(|name| name.eq_ignore_ascii_case("authorization"))
+            {
+                self.problem(
+                    &field.key,
+                    "must not set Authorization, which carries the credential",
+                );
+            }
+        }
+    }
+}
+
+fn is_generic(key: &str) -> bool {
+    key == RETRY_SCHEDULE || key == CONCURRENCY
+}
+
+fn is_blank(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.trim().is_empty(),
+        _ => false,
+    }
+}
+
+fn read_boolean(value: &Value) -> Result<Value, String> {
+    match value {
+        Value::Bool(_) => Ok(value.clone()),
+        Value::String(text) if text.eq_ignore_ascii_case("true") => Ok(Value::Bool(true)),
+        Value::String(text) if text.eq_ignore_ascii_case("false") => Ok(Value::Bool(false)),
+        _ => Err("must be true or false".into()),
+    }
+}
+
+/// One of a select's values, by its value or its label, however it is capitalized or spaced:
+/// `Custom Auth Header` and `custom_auth_header` are the same.
+fn read_option(field: &Field, text: &str) -> Result<Value, String> {
+    let plain = |text: &str| -> String {
+        text.chars()
+            .filter(|c| c.is_alphanumeric())
+            .flat_map(char::to_lowercase)
+            .collect()
+    };
+    let exact = field.options.iter().find(|option| option.value == text);
+    exact
+        .or_else(|| {
+            let wanted = plain(text);
+            let means = |text: &str| plain(text) == wanted;
+            field
+                .options
+                .iter()
+                .find(|option| means(&option.value) || means(&option.label))
+        })
+        .map(|option| Value::from(option.value.as_str()))
+        .ok_or_else(|| {
+            let values: Vec<&str> = field.options.iter().map(|option| option.value.as_str()).collect();
+            format!("must be one of {}", values.join(", "))
+        })
+}
+
+fn is_standard_webhooks_secret(text: &str) -> bool {
+    text.strip_prefix("whsec_")
+        .and_then(|encoded| STANDARD.decode(encoded).ok())
+        .is_some_and(|bytes| (24..=64).contains(&bytes.len()))
+}
+
+/// Headers as an object of names to values, whichever of the two ways they were sent in.
+fn read_headers(value: &Value) -> Result<Value, String> {
+    const FORM: &str = "must be an object of header names to values, or a list of {name, value}";
+    let pairs: Vec<(&str, &str)> = match value {
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| Some((name.as_str(), value.as_str()?)))
+            .collect(),
+        Value::Array(items) => items
+            .iter()
+            .map(|item| Some((item.get("name")?.as_str()?, item.get("value")?.as_str()?)))
+            .collect(),
+        _ => None,
+    }
+    .ok_or(FORM)?;
+    if pairs.len() > MAX_HEADERS {
+        return Err(format!("must have at most {MAX_HEADERS} headers"));
+    }
+    let mut headers = Map::new();
+    for (name, value) in pairs {
+        check_header(name, value)?;
+        if headers.keys().any(|known| known.eq_ignore_ascii_case(name)) {
+            return Err(format!("has the header {name} twice"));
+        }
+        headers.insert(name.to_owned(), value.into());
+    }
+    Ok(Value::Object(headers))
+}
+
+fn check_header(name: &str, value: &str) -> Result<(), String> {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || name.len() > 128 || !name.bytes().all(token) {
+        return Err("has a header whose name is none".into());
+    }
+    let lower = name.to_ascii_lowercase();
+    if RESERVED_HEADERS.contains(&lower.as_str())
+        || RESERVED_PREFIXES.iter().any(|prefix| lower.starts_with(prefix))
+    {
+        return Err(format!("must not set the reserved header {name}"));
+    }
+    if value.len() > MAX_VALUE_BYTES || !value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return Err(format!(
+            "has a value of the header {name} that is not printable ASCII of at most {MAX_VALUE_BYTES} bytes"
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "settings_tests.rs"]
+mod tests;

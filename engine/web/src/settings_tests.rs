@@ -1,0 +1,217 @@
+use heddle_core::connection::Health;
+use heddle_core::id::{ConnectionId, WorkspaceId};
+use heddle_core::time::Timestamp;
+use serde_json::json;
+
+use super::*;
+
+fn manifest() -> Manifest {
+    Manifest::parse(
+        &json!({
+            "name": "acme", "title": "Acme",
+            "authentication": {"type": "api_key", "fields": [
+                {"key": "username", "label": "User", "type": "text", "required": true,
+                 "dependsOn": {"field": "scheme", "value": "basic"}},
+                {"key": "url", "label": "URL", "type": "text", "required": true, "format": "https_url"},
+                {"key": "scheme", "label": "Scheme", "type": "select", "defaultValue": "none", "options": [
+                    {"label": "None", "value": "none"}, {"label": "Basic", "value": "basic"},
+                    {"label": "Bearer", "value": "bearer"}, {"label": "Custom Auth Header", "value": "custom_header"}]},
+                {"key": "password", "label": "Password", "type": "password", "required": true,
+                 "dependsOn": {"field": "scheme", "value": ["basic", "bearer"]}},
+                {"key": "region", "label": "Region", "type": "text", "pattern": "[a-z]{2}[0-9]?"},
+                {"key": "fast", "label": "Fast", "type": "text", "format": "boolean"},
+                {"key": "headers", "label": "Headers", "type": "text", "format": "headers"},
+                {"key": "secret", "label": "Secret", "type": "password", "format": "standard_webhooks_secret",
+                 "generate": true}]},
+            "hosts": ["{url.host}"],
+            "credentials": [{"name": "password", "field": "password", "apply": "bearer"}],
+            "actions": {"send": {"key": "send", "label": "Send"}}
+        })
+        .to_string(),
+    )
+    .unwrap()
+}
+
+fn judge(metadata: Value, stored: Option<&Connection>) -> Result<Parted, Vec<Problem>> {
+    let surroundings = Surroundings {
+        check_url: &|url| {
+            if url.contains("127.0.0.1") {
+                Err("must be public".into())
+            } else {
+                Ok(())
+            }
+        },
+        random: &|| [7; 32],
+    };
+    check(&manifest(), metadata.as_object().unwrap(), stored, &surroundings)
+}
+
+fn saved(parted: Parted) -> Connection {
+    Connection {
+        id: ConnectionId::new(Timestamp(0), [0; 10]),
+        workspace: WorkspaceId::new(Timestamp(0), [0; 10]),
+        kind: "acme".into(),
+        name: "n".into(),
+        settings: parted.settings,
+        secrets: parted.secrets,
+        health: Health::Active,
+        hidden: false,
+        created_by: "test".into(),
+        created_at: Timestamp(0),
+        updated_at: Timestamp(0),
+    }
+}
+
+#[test]
+fn settings_are_read_into_their_plain_form_and_defaults_are_filled_in() {
+    let parted = judge(
+        json!({"url": "https://a.example", "scheme": "Custom Auth Header", "fast": "True", "region": "eu1",
+               "headers": [{"name": "X-A", "value": "1"}], "retry_schedule": "0s, 5s", "concurrency": 3}),
+        None,
+    )
+    .unwrap();
+    let expected = json!({"url": "https://a.example", "scheme": "custom_header", "region": "eu1", "fast": true,
+                          "headers": {"X-A": "1"}, "retry_schedule": "0s,5s", "concurrency": 3});
+    assert_eq!(Value::Object(parted.settings), expected);
+    let plain = judge(json!({"url": "https://a.example"}), None).unwrap();
+    assert_eq!(plain.settings["scheme"], "none");
+}
+
+#[test]
+fn what_cannot_work_is_refused_at_its_key_and_never_repeated() {
+    let url = "https://a.example";
+    let six: Map<String, Value> = (0..6).map(|i| (format!("X-{i}"), "v".into())).collect();
+    let cases = [
+        (json!({}), "metadata.url"),
+        (json!({"url": null}), "metadata.url"),
+        (json!({"url": "  "}), "metadata.url"),
+        (json!({"url": 5}), "metadata.url"),
+        (json!({"url": "http://a.example"}), "metadata.url"),
+        (json!({"url": "https://127.0.0.1"}), "metadata.url"),
+        (json!({"url": "https://a.example\r\nx"}), "metadata.url"),
+        (
+            json!({"url": format!("https://a.example/{}", "x".repeat(5000))}),
+            "metadata.url",
+        ),
+        (json!({"url": url, "scheme": "digest"}), "metadata.scheme"),
+        (
+            json!({"url": url, "scheme": "basic", "password": "hunter22"}),
+            "metadata.username",
+        ),
+        (
+            json!({"url": url, "scheme": "BASIC", "username": "u"}),
+            "metadata.password",
+        ),
+        (
+            json!({"url": url, "scheme": "bearer", "password": "hunter22 "}),
+            "metadata.password",
+        ),
+        (
+            json!({"url": url, "scheme": "bearer", "password": {"hunter22": 1}}),
+            "metadata.password",
+        ),
+        (json!({"url": url, "region": "europe"}), "metadata.region"),
+        (json!({"url": url, "fast": "perhaps"}), "metadata.fast"),
+        (json!({"url": url, "headers": "X-A: 1"}), "metadata.headers"),
+        (json!({"url": url, "headers": six}), "metadata.headers"),
+        (
+            json!({"url": url, "headers": {"Content-Type": "a"}}),
+            "metadata.headers",
+        ),
+        (json!({"url": url, "headers": {"HOST": "a"}}), "metadata.headers"),
+        (
+            json!({"url": url, "headers": {"webhook-id": "a"}}),
+            "metadata.headers",
+        ),
+        (
+            json!({"url": url, "headers": {"X-Meshes-Event": "a"}}),
+            "metadata.headers",
+        ),
+        (
+            json!({"url": url, "headers": {"X-A": "a\r\nX-B: b"}}),
+            "metadata.headers",
+        ),
+        (json!({"url": url, "headers": {"X A": "a"}}), "metadata.headers"),
+        (
+            json!({"url": url, "headers": {"X-A": "a", "x-a": "b"}}),
+            "metadata.headers",
+        ),
+        (
+            json!({"url": url, "scheme": "bearer", "password": "hunter22", "headers": {"authorization": "x"}}),
+            "metadata.headers",
+        ),
+        (json!({"url": url, "secret": "whsec_c2hvcnQ="}), "metadata.secret"),
+        (json!({"url": url, "secret": "hunter22"}), "metadata.secret"),
+        (
+            json!({"url": url, "retry_schedule": "soon"}),
+            "metadata.retry_schedule",
+        ),
+        (json!({"url": url, "concurrency": 0}), "metadata.concurrency"),
+        (json!({"url": url, "concurrency": 1001}), "metadata.concurrency"),
+        (json!({"url": url, "color": "red"}), "metadata.color"),
+    ];
+    for (metadata, param) in cases {
+        let problems = judge(metadata.clone(), None).expect_err(&metadata.to_string());
+        assert_eq!(problems.len(), 1, "{metadata}: {problems:?}");
+        assert_eq!(problems[0].param, param, "{metadata}: {problems:?}");
+        assert!(!problems[0].msg.contains("hunter22"), "{problems:?}");
+    }
+}
+
+#[test]
+fn a_secret_is_made_once_kept_through_its_mask_and_removed_by_null() {
+    let url = "https://a.example";
+    let made = judge(
+        json!({"url": url, "scheme": "bearer", "password": "first-password"}),
+        None,
+    )
+    .unwrap();
+    assert_eq!(made.made, ["secret"]);
+    assert_eq!(
+        made.secrets["secret"].reveal(),
+        format!("whsec_{}", STANDARD.encode([7; 32]))
+    );
+    let stored = saved(made);
+
+    for metadata in [
+        json!({"url": url, "scheme": "bearer"}),
+        json!({"url": url, "scheme": "bearer", "password": MASK, "secret": MASK}),
+    ] {
+        let kept = judge(metadata, Some(&stored)).unwrap();
+        assert_eq!((kept.made.len(), &kept.secrets), (0, &stored.secrets));
+    }
+    let changed = judge(
+        json!({"url": url, "scheme": "bearer", "password": "second-password"}),
+        Some(&stored),
+    )
+    .unwrap();
+    assert_eq!(changed.secrets["password"].reveal(), "second-password");
+
+    let without = judge(
+        json!({"url": url, "scheme": "none", "password": null, "secret": null}),
+        Some(&stored),
+    )
+    .unwrap();
+    assert!(!without.secrets.contains_key("password"));
+    assert_eq!(
+        without.made,
+        ["secret"],
+        "null rotates a secret that Heddle makes"
+    );
+    let problems = judge(
+        json!({"url": url, "scheme": "bearer", "password": null}),
+        Some(&stored),
+    )
+    .unwrap_err();
+    assert_eq!(problems[0].param, "metadata.password");
+}
+
+#[test]
+fn the_mask_is_no_secret_where_none_is_stored() {
+    let problems = judge(
+        json!({"url": "https://a.example", "scheme": "bearer", "password": MASK}),
+        None,
+    )
+    .unwrap_err();
+    assert_eq!(problems[0].param, "metadata.password");
+}

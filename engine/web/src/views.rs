@@ -1,0 +1,291 @@
+//! The shapes of the answers, as the contract has them. A member that the contract calls optional is
+//! left out when there is nothing to say; one that may be `null` is `null`.
+
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use heddle_core::connection::{Connection, Health};
+use heddle_core::id::AttemptId;
+use heddle_core::manifest::{Field, Manifest};
+use heddle_core::outcome::OutcomeCode;
+use heddle_core::rule::Rule;
+use heddle_core::secret::MASK;
+use heddle_store::{Attempt, DeliveryRecord, EventRecord, PublishableKey, ResponseDetails, Workspace};
+use http::header::CONTENT_TYPE;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+/// A whole list, or a page of one.
+pub fn list(records: Vec<Value>, limit: Option<usize>, next_cursor: Option<String>) -> Value {
+    let count = records.len();
+    // The contract has `limit` above zero, also where a list is never cut.
+    json!({"count": count, "limit": limit.unwrap_or(count.max(1)), "next_cursor": next_cursor, "records": records})
+}
+
+/// A workspace.
+pub fn workspace(workspace: &Workspace) -> Value {
+    json!({
+        "id": workspace.id,
+        "name": workspace.name,
+        "description": workspace.description,
+        "created_at": workspace.created_at.to_string(),
+        "updated_at": workspace.updated_at.to_string(),
+    })
+}
+
+/// A workspace with its publishable key.
+pub fn workspace_with_key(of: &Workspace, key: &PublishableKey) -> Value {
+    let mut shown = workspace(of);
+    shown["publishable_key"] = json!({"public_key": key.key, "name": key.name});
+    shown
+}
+
+/// A connection. Its secrets are masked, but for those called `in_the_clear`.
+pub fn connection(connection: &Connection, manifest: Option<&Manifest>, in_the_clear: &[String]) -> Value {
+    let mut shown = json!({
+        "id": connection.id,
+        "workspace": connection.workspace,
+        "type": connection.kind,
+        "name": connection.name,
+        "metadata": metadata(connection, manifest, in_the_clear),
+        "active": connection.health.is_active(),
+        "hidden": connection.hidden,
+        "created_by": connection.created_by,
+        "created_at": connection.created_at.to_string(),
+        "updated_at": connection.updated_at.to_string(),
+    });
+    if let Health::Inactive { reason, detail } = &connection.health {
+        shown["inactive_reason"] = reason.as_str().into();
+        shown["inactive_detail"] = detail.as_str().into();
+    }
+    shown
+}
+
+/// Settings and masked secrets in the order of the plugin's form; what that does not know comes last.
+fn metadata(
+    connection: &Connection,
+    manifest: Option<&Manifest>,
+    in_the_clear: &[String],
+) -> Map<String, Value> {
+    let mut shown = Map::new();
+    let fields = manifest
+        .map(|manifest| manifest.authentication.fields.as_slice())
+        .unwrap_or_default();
+    let in_order = fields
+        .iter()
+        .map(|field| &field.key)
+        .chain(connection.settings.keys())
+        .chain(connection.secrets.keys());
+    for key in in_order {
+        // A secret is a secret even if a later version of the plugin called it a setting.
+        let value = match connection.secrets.get(key) {
+            Some(secret) if in_the_clear.contains(key) => Some(secret.reveal().into()),
+            Some(_) => Some(MASK.into()),
+            None => connection.settings.get(key).cloned(),
+        };
+        shown.extend(value.map(|value| (key.clone(), value)));
+    }
+    shown
+}
+
+/// A rule.
+pub fn rule(rule: &Rule) -> Value {
+    let mut shown = json!({
+        "id": rule.id,
+        "connection": rule.connection,
+        "workspace": rule.workspace,
+        "type": rule.kind,
+        "event": rule.event,
+        "metadata": rule.metadata,
+        "active": rule.active,
+        "hidden": rule.hidden,
+        "created_by": rule.created_by,
+        "created_at": rule.created_at.to_string(),
+        "updated_at": rule.updated_at.to_string(),
+    });
+    put(&mut shown, "resource", rule.resource.as_deref());
+    put(&mut shown, "resource_id", rule.resource_id.as_deref());
+    shown
+}
+
+/// What is left of a rule that was deleted.
+pub fn deleted_rule(rule: &Rule) -> Value {
+    let mut shown =
+        json!({"id": rule.id, "connection": rule.connection, "type": rule.kind, "event": rule.event});
+    put(&mut shown, "resource", rule.resource.as_deref());
+    put(&mut shown, "resource_id", rule.resource_id.as_deref());
+    shown
+}
+
+/// The answer to an emitted event.
+pub fn accepted_event(event: &EventRecord) -> Value {
+    let mut shown = json!({
+        "id": event.id,
+        "event": event.event,
+        "resource": event.resource,
+        "type": "event",
+        "workspace": event.workspace,
+        "created_by": event.created_by,
+        "created_at": event.created_at.to_string(),
+    });
+    put(&mut shown, "resource_id", event.resource_id.as_deref());
+    shown
+}
+
+/// An event as it is read.
+pub fn event(event: &EventRecord) -> Value {
+    let mut shown = accepted_event(event);
+    shown["status"] = event.status.as_str().into();
+    shown["total_rules"] = event.total_rules().into();
+    shown["completed_count"] = event.tally.completed.into();
+    shown["failed_count"] = event.tally.failed.into();
+    put(&mut shown, "started_at", event.started_at);
+    put(&mut shown, "completed_at", event.completed_at);
+    shown
+}
+
+/// An event with its deliveries.
+pub fn event_with_rule_events(of: &EventRecord, deliveries: &[DeliveryRecord]) -> Value {
+    let mut shown = event(of);
+    shown["rule_events"] = deliveries
+        .iter()
+        .map(|delivery| rule_event(of, delivery))
+        .collect();
+    shown
+}
+
+/// An event with its payload, byte for byte as it was sent.
+pub fn event_with_payload(of: &EventRecord, payload: &str) -> serde_json::Result<Response> {
+    #[derive(Serialize)]
+    struct EventWithPayload<'a> {
+        #[serde(flatten)]
+        event: Value,
+        payload: &'a RawValue,
+    }
+    let shown = EventWithPayload {
+        event: event(of),
+        payload: serde_json::from_str(payload)?,
+    };
+    let text = serde_json::to_string(&shown)?;
+    Ok(([(CONTENT_TYPE, "application/json")], text).into_response())
+}
+
+/// A delivery, which the contract calls a rule event.
+pub fn rule_event(event: &EventRecord, delivery: &DeliveryRecord) -> Value {
+    let mut shown = json!({
+        "id": delivery.id,
+        "type": "rule",
+        "workspace": delivery.workspace,
+        "event": event.event,
+        "event_id": delivery.event,
+        "resource": event.resource,
+        "connection": delivery.connection,
+        "rule": delivery.rule,
+        "integration_type": delivery.kind,
+        "status": delivery.state.status.as_str(),
+        "attempt_count": delivery.state.attempt_count,
+        "created_by": event.created_by,
+        "created_at": delivery.created_at.to_string(),
+    });
+    put(&mut shown, "resource_id", event.resource_id.as_deref());
+    put(&mut shown, "started_at", delivery.started_at);
+    put(&mut shown, "completed_at", delivery.completed_at);
+    put(&mut shown, "next_attempt_at", delivery.state.due_at);
+    put(&mut shown, "last_error", delivery.last_error.as_deref());
+    shown
+}
+
+/// An attempt. The shape is ours, in the contract's words.
+pub fn attempt(delivery: &DeliveryRecord, attempt: &Attempt) -> Value {
+    // The engine keeps the answers of failed attempts.
+    let has_response_details = attempt.outcome_code != OutcomeCode::Delivered && attempt.status.is_some();
+    let mut shown = json!({
+        "id": attempt.id,
+        "event_id": delivery.event,
+        "rule": delivery.rule,
+        "rule_event_id": delivery.id,
+        "number": attempt.number,
+        "outcome_code": attempt.outcome_code.as_str(),
+        "message": attempt.message,
+        "started_at": attempt.started_at.to_string(),
+        "completed_at": attempt.finished_at.to_string(),
+        "duration_ms": u64::try_from(attempt.finished_at.since(attempt.started_at).as_millis()).unwrap_or(u64::MAX),
+        "steps": attempt.steps,
+        "has_response_details": has_response_details,
+    });
+    if let Some(status) = attempt.status {
+        shown["status_code"] = status.into();
+    }
+    if let Some(request) = &attempt.request {
+        shown["request"] = json!({"method": request.method, "url": request.url});
+    }
+    shown
+}
+
+/// What a destination answered. A header that came several times is one value, joined as HTTP does.
+pub fn response_details(attempt: AttemptId, details: &ResponseDetails) -> Value {
+    let mut headers = Map::new();
+    for header in &details.headers {
+        match headers.get_mut(&header.name) {
+            Some(Value::String(known)) => {
+                known.push_str(", ");
+                known.push_str(&header.value);
+            }
+            _ => {
+                headers.insert(header.name.clone(), header.value.as_str().into());
+            }
+        }
+    }
+    let (body, encoding) = match std::str::from_utf8(&details.body) {
+        Ok(text) => (text.to_owned(), "utf8"),
+        Err(_) => (STANDARD.encode(&details.body), "base64"),
+    };
+    json!({
+        "attempt_id": attempt,
+        "status_code": details.status,
+        "headers": headers,
+        "body": body,
+        "body_encoding": encoding,
+        "truncated": details.truncated,
+    })
+}
+
+/// A destination that can be connected. Only the published members: strict clients read this.
+pub fn integration(manifest: &Manifest) -> Value {
+    let authentication = &manifest.authentication;
+    let mut shown = json!({"type": authentication.kind});
+    if !authentication.fields.is_empty() {
+        shown["fields"] = authentication.fields.iter().map(published_field).collect();
+    }
+    if let Some(oauth) = &authentication.oauth {
+        shown["oauth"] = oauth.clone();
+    }
+    json!({"name": manifest.title, "type": manifest.name, "authentication": shown, "actions": manifest.actions})
+}
+
+fn published_field(field: &Field) -> Value {
+    let mut shown =
+        json!({"label": field.label, "key": field.key, "type": field.kind, "required": field.required});
+    put(&mut shown, "helpText", field.help_text.as_deref());
+    // The contract knows one value.
+    put(
+        &mut shown,
+        "validate",
+        field.validate.as_deref().filter(|validate| *validate == "url"),
+    );
+    put(&mut shown, "defaultValue", field.default_value.as_deref());
+    if !field.options.is_empty() {
+        shown["options"] = json!(field.options);
+    }
+    if let Some(condition) = &field.depends_on {
+        shown["dependsOn"] = json!(condition);
+    }
+    shown
+}
+
+fn put(shown: &mut Value, key: &str, value: Option<impl ToString>) {
+    if let Some(value) = value {
+        shown[key] = value.to_string().into();
+    }
+}

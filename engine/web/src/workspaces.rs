@@ -1,0 +1,200 @@
+//! Workspaces: the tenant boundary, one for each of a product's customers.
+
+use axum::Json;
+use axum::extract::State;
+use heddle_core::id::{PublishableKeyId, WorkspaceId};
+use heddle_store::{EventFilter, PublishableKey, Workspace};
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use crate::App;
+use crate::auth::Machine;
+use crate::error::ApiError;
+use crate::extract::{Form, Ids, Members, Parameters, text_where};
+use crate::{connections, events, keys, rules, views};
+
+const NO_WORKSPACE: ApiError = ApiError::NotFound("workspace");
+
+/// `GET /workspaces`
+pub async fn list(State(app): State<App>, caller: Machine) -> Result<Json<Value>, ApiError> {
+    let workspaces = app.store.list_workspaces(caller.organisation).await?;
+    Ok(Json(views::list(
+        workspaces.iter().map(views::workspace).collect(),
+        None,
+        None,
+    )))
+}
+
+/// `POST /workspaces`: with its publishable key.
+pub async fn create(
+    State(app): State<App>,
+    caller: Machine,
+    Members(members): Members,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let (name, description) = read(&members)?;
+    let now = app.clock.now();
+    let id = WorkspaceId::new(now, app.random());
+    let workspace = Workspace {
+        id,
+        organisation: caller.organisation,
+        name,
+        description: description.flatten(),
+        created_at: now,
+        updated_at: now,
+    };
+    let key_id = PublishableKeyId::new(now, app.random());
+    let key = PublishableKey {
+        id: key_id,
+        workspace: id,
+        name: "Default".into(),
+        key: keys::publishable_key(&app.environment, key_id, app.random()),
+        created_at: now,
+    };
+    app.store
+        .create_workspace(workspace.clone(), key.clone())
+        .await
+        .map_err(name_taken)?;
+    Ok((
+        StatusCode::CREATED,
+        Json(json!({"workspace": views::workspace_with_key(&workspace, &key)})),
+    ))
+}
+
+/// `GET /workspaces/{workspace}`
+pub async fn get(
+    State(app): State<App>,
+    caller: Machine,
+    Ids(id): Ids<WorkspaceId>,
+) -> Result<Json<Value>, ApiError> {
+    let workspace = app
+        .store
+        .workspace(caller.organisation, id)
+        .await?
+        .ok_or(NO_WORKSPACE)?;
+    let key = app
+        .store
+        .publishable_key_of(caller.organisation, id)
+        .await?
+        .ok_or(NO_WORKSPACE)?;
+    Ok(Json(views::workspace_with_key(&workspace, &key)))
+}
+
+/// `PUT /workspaces/{workspace}`: an absent description is kept, `null` removes it.
+pub async fn update(
+    State(app): State<App>,
+    caller: Machine,
+    Ids(id): Ids<WorkspaceId>,
+    Members(members): Members,
+) -> Result<Json<Value>, ApiError> {
+    let (name, description) = read(&members)?;
+    let known = app
+        .store
+        .workspace(caller.organisation, id)
+        .await?
+        .ok_or(NO_WORKSPACE)?;
+    let description = description.unwrap_or(known.description);
+    let updated = app
+        .store
+        .update_workspace(caller.organisation, id, name, description, app.clock.now())
+        .await
+        .map_err(name_taken)?
+        .ok_or(NO_WORKSPACE)?;
+    Ok(Json(views::workspace(&updated)))
+}
+
+/// `GET /workspaces/{workspace}/connections`
+pub async fn connections(
+    State(app): State<App>,
+    caller: Machine,
+    Ids(id): Ids<WorkspaceId>,
+) -> Result<Json<Value>, ApiError> {
+    exists(&app, &caller, id).await?;
+    connections::listed(&app, &caller, Some(id)).await
+}
+
+/// `GET /workspaces/{workspace}/rules`
+pub async fn rules(
+    State(app): State<App>,
+    caller: Machine,
+    Ids(id): Ids<WorkspaceId>,
+    parameters: Parameters,
+) -> Result<Json<Value>, ApiError> {
+    exists(&app, &caller, id).await?;
+    rules::listed(&app, &caller, Some(id), &parameters).await
+}
+
+/// `GET /workspaces/{workspace}/events`
+pub async fn events(
+    State(app): State<App>,
+    caller: Machine,
+    Ids(id): Ids<WorkspaceId>,
+    parameters: Parameters,
+) -> Result<Json<Value>, ApiError> {
+    exists(&app, &caller, id).await?;
+    let filter = EventFilter {
+        workspace: Some(id),
+        ..events::filter(&parameters)?
+    };
+    events::listed(&app, &caller, filter, &parameters).await
+}
+
+async fn exists(app: &App, caller: &Machine, id: WorkspaceId) -> Result<(), ApiError> {
+    app.store
+        .workspace(caller.organisation, id)
+        .await?
+        .map(|_| ())
+        .ok_or(NO_WORKSPACE)
+}
+
+/// The name, and the description if one was sent: `Some(None)` is an explicit `null`.
+fn read(members: &Map<String, Value>) -> Result<(String, Option<Option<String>>), ApiError> {
+    let mut form = Form::new(members);
+    let name = form.need(
+        "name",
+        text_where(is_name, "must have 3 to 50 letters, digits, spaces, _ or -"),
+    );
+    let description = form.take(
+        "description",
+        text_where(
+            |text| text.chars().count() <= 1024,
+            "must have at most 1024 characters",
+        ),
+    );
+    form.check()?;
+    let sent = form.has("description");
+    Ok((name.ok_or_else(|| form.refuse())?, sent.then_some(description)))
+}
+
+/// The contract's `^[a-zA-Z0-9 _-]+$`, 3 to 50, and more than spaces.
+fn is_name(text: &str) -> bool {
+    (3..=50).contains(&text.len())
+        && !text.trim().is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b" _-".contains(&byte))
+}
+
+fn name_taken(error: heddle_store::StoreError) -> ApiError {
+    match error {
+        heddle_store::StoreError::Conflict(_) => ApiError::Conflict {
+            code: "name_taken",
+            message: "Another workspace of this organization has this name.".into(),
+        },
+        other => other.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_the_published_form() {
+        for good in ["abc", "My_Work-Space 7"] {
+            assert!(is_name(good), "{good}");
+        }
+        for bad in ["ab", "   ", "a/b", "naïve", "", &"x".repeat(51)] {
+            assert!(!is_name(bad), "{bad}");
+        }
+    }
+}
