@@ -66,7 +66,10 @@ fn directories(parent: &Path, prefix: &str) -> Result<Vec<String>, String> {
 
 /// `guest` in cargo's target directory (the one that cargo tagged), so that all profiles share it.
 fn target_directory(out: &Path) -> PathBuf {
-    out.ancestors().find(|directory| directory.join("CACHEDIR.TAG").is_file()).unwrap_or(out).join("guest")
+    out.ancestors()
+        .find(|directory| directory.join("CACHEDIR.TAG").is_file())
+        .unwrap_or(out)
+        .join("guest")
 }
 
 /// Compiles the packages and returns where their modules are.
@@ -80,11 +83,16 @@ fn compile(root: &Path, target: &Path, packages: &[String]) -> Result<PathBuf, S
     }
     // A megabyte of stack would make every instance four times slower to set up.
     let mut flags = String::from("-C link-arg=-zstack-size=65536");
-    cargo.current_dir(root).env("RUSTC", &toolchain.rustc).args(["build", "--locked", "--profile", "guest"]);
+    cargo
+        .current_dir(root)
+        .env("RUSTC", &toolchain.rustc)
+        .args(["build", "--locked", "--profile", "guest"]);
     cargo.args(["--target", TARGET, "--target-dir"]).arg(target);
     cargo.args(packages.iter().flat_map(|package| ["--package", package]));
     if !toolchain.has_target() {
-        cargo.env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std=std,panic_abort");
+        cargo
+            .env("RUSTC_BOOTSTRAP", "1")
+            .arg("-Zbuild-std=std,panic_abort");
         if !toolchain.has_linker() {
             flags.push_str(" -C linker=wasm-ld");
         }
@@ -92,14 +100,24 @@ fn compile(root: &Path, target: &Path, packages: &[String]) -> Result<PathBuf, S
     let status = cargo.env("RUSTFLAGS", flags).status();
     match status {
         Ok(status) if status.success() => Ok(target.join(TARGET).join("guest")),
-        Ok(_) => Err(format!("the bundled adapters did not compile with {}", toolchain.cargo.display())),
+        Ok(_) => Err(format!(
+            "the bundled adapters did not compile with {}",
+            toolchain.cargo.display()
+        )),
         Err(error) => Err(format!("{} does not run: {error}", toolchain.cargo.display())),
     }
 }
 
 /// Whether a variable configures the build that runs this script rather than cargo as such.
 fn is_the_outer_cargos(name: &str) -> bool {
-    let kept = ["CARGO_HOME", "CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTR", "CARGO_SOURCE_", "RUSTUP_HOME"];
+    let kept = [
+        "CARGO_HOME",
+        "CARGO_HTTP_",
+        "CARGO_NET_",
+        "CARGO_REGISTR",
+        "CARGO_SOURCE_",
+        "RUSTUP_HOME",
+    ];
     (name.starts_with("CARGO") || name.starts_with("RUST")) && !kept.iter().any(|kept| name.starts_with(kept))
 }
 
@@ -129,7 +147,11 @@ impl Toolchain {
     fn at(cargo: PathBuf, rustc: PathBuf) -> Option<Self> {
         let printed = Command::new(&rustc).args(["--print", "sysroot"]).output().ok()?;
         let sysroot = String::from_utf8(printed.stdout).ok()?.trim().into();
-        printed.status.success().then_some(Self { cargo, rustc, sysroot })
+        printed.status.success().then_some(Self {
+            cargo,
+            rustc,
+            sysroot,
+        })
     }
 
     fn has_target(&self) -> bool {
@@ -137,12 +159,18 @@ impl Toolchain {
     }
 
     fn has_source(&self) -> bool {
-        self.sysroot.join("lib/rustlib/src/rust/library/std/Cargo.toml").is_file()
+        self.sysroot
+            .join("lib/rustlib/src/rust/library/std/Cargo.toml")
+            .is_file()
     }
 
     fn has_linker(&self) -> bool {
         let host = env::var("HOST").unwrap_or_default();
-        self.sysroot.join("lib/rustlib").join(host).join("bin/rust-lld").is_file()
+        self.sysroot
+            .join("lib/rustlib")
+            .join(host)
+            .join("bin/rust-lld")
+            .is_file()
     }
 }
 
@@ -156,7 +184,9 @@ fn encode(module: &Path) -> Result<Vec<u8>, String> {
 
 /// The source of a list of names and components, to be included.
 fn list(kind: &str, names: &[String]) -> String {
-    let entries = names.iter().map(|name| format!("({name:?}, include_bytes!(\"{kind}-{name}.wasm\")),"));
+    let entries = names
+        .iter()
+        .map(|name| format!("({name:?}, include_bytes!(\"{kind}-{name}.wasm\")),"));
     format!("&[{}]\n", entries.collect::<String>())
 }
 

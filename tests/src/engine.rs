@@ -12,6 +12,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 
 use crate::wait::within;
+use crate::warm;
 
 /// What `heddle serve` is started with. The default lets it deliver to the test's receiver, over
 /// plain HTTP on loopback.
@@ -240,13 +241,18 @@ impl Engine {
             base,
             printed,
         };
-        match within("heddle serve to listen", address).await {
-            Ok(base) => engine(base),
-            Err(_) => {
-                let engine = engine(String::new());
-                panic!("heddle serve ended before it listened:\n{}", engine.log());
-            }
-        }
+        let address = within("heddle serve to listen", address).await;
+        let base = address.clone().unwrap_or_default();
+        let engine = Self {
+            home,
+            settings,
+            child,
+            base,
+            printed,
+        };
+        assert!(address.is_ok(), "heddle serve ended before it listened");
+        warm::keep(&engine.home.data_dir(), &binary());
+        engine
     }
 
     /// `http://127.0.0.1:PORT`

@@ -10,3 +10,4 @@ pub mod engine;
 pub mod receiver;
 pub mod token;
 pub mod wait;
+mod warm;

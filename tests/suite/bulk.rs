@@ -126,7 +126,9 @@ async fn an_item_over_the_limit_of_an_event_is_refused_alone() {
         .expect(207);
     assert_eq!((&answer["count"], &answer["error_count"]), (&json!(2), &json!(1)));
     assert!(
-        answer["records"][0]["message"].to_string().contains("262144"),
+        answer["records"][0]["error"]["message"]
+            .to_string()
+            .contains("262144"),
         "{answer}"
     );
     id_of(&answer["records"][1]);

@@ -23,7 +23,7 @@ async fn the_help_tells_a_newcomer_what_there_is() {
 
 #[tokio::test]
 async fn keys_are_one_json_object_before_the_first_start_and_while_it_runs() {
-    let home = Home::new();
+    let home = Home::bare();
     let created = home
         .run(&["keys", "create", "--name", "backend"], &Settings::default())
         .await;

@@ -247,8 +247,8 @@ async fn a_connection_that_cannot_work_is_refused_when_it_is_saved() {
         let status = answer.status;
         answer.expect_error(status);
     }
-    let slack = json!({"workspace": workspace.id, "type": "slack", "name": "No token", "metadata": {}});
-    let answer = api.post("/connections", &slack).await;
+    let hubspot = json!({"workspace": workspace.id, "type": "hubspot", "name": "No token", "metadata": {}});
+    let answer = api.post("/connections", &hubspot).await;
     assert!([400, 422].contains(&answer.status), "{answer:?}");
     assert!(records(&api.get("/connections").await.expect(200)).is_empty());
     api.post("/connections", &good).await.expect(201);

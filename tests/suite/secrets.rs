@@ -2,7 +2,7 @@
 //! history of a destination that repeats them.
 
 use heddle_tests::api::{Api, records};
-use heddle_tests::engine::{Engine, Settings};
+use heddle_tests::engine::{Engine, Home, Settings};
 use heddle_tests::receiver::{Receiver, Reply};
 use serde_json::json;
 
@@ -154,7 +154,7 @@ async fn a_database_does_not_open_with_another_master_key() {
 #[tokio::test]
 async fn the_master_key_and_the_data_are_for_their_owner_alone() {
     use std::os::unix::fs::PermissionsExt;
-    let engine = Engine::start(Settings::default()).await;
+    let engine = Home::bare().serve(Settings::default()).await;
     let data = engine.home().data_dir();
     let mode =
         |path: &std::path::Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;

@@ -252,8 +252,8 @@ async fn the_four_auth_schemes_three_methods_and_static_headers_arrive() {
         ),
         (
             "/header",
-            json!({"auth_scheme": "Custom Auth Header", "auth_header_name": "X-Api-Key", "auth_header_value": "k-1"}),
-            Some(("x-api-key", "k-1".to_owned())),
+            json!({"auth_scheme": "Custom Auth Header", "auth_header_name": "X-Api-Key", "auth_header_value": "key-4711"}),
+            Some(("x-api-key", "key-4711".to_owned())),
         ),
     ];
     for (path, metadata, expected) in cases {

@@ -8,13 +8,22 @@ const PAGE: u64 = 100;
 
 /// The lists that contacts can be added to by hand, searched by HubSpot, paged by offset.
 pub fn lists(query: &Query, http: &mut Http) -> Result<Choices, Stop> {
-    let offset: u64 = query.cursor.as_deref().and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
+    let offset: u64 = query
+        .cursor
+        .as_deref()
+        .and_then(|cursor| cursor.parse().ok())
+        .unwrap_or(0);
     let search = json!({
         "processingTypes": ["MANUAL", "SNAPSHOT"], "objectTypeId": "0-1", "query": query.search().unwrap_or_default(),
         "offset": offset, "count": PAGE, "additionalProperties": [],
     });
     let page = answer(http.send(Request::post(format!("{API}/crm/v3/lists/search")).json(&search))?)?;
-    let choice = |list: &Value| Some(Choice::new(text_at(list, "/listId").ok()?, list["name"].as_str()?));
+    let choice = |list: &Value| {
+        Some(Choice::new(
+            text_at(list, "/listId").ok()?,
+            list["name"].as_str()?,
+        ))
+    };
     let more = page["hasMore"] == true;
     Ok(Choices {
         choices: items(&page["lists"]).iter().filter_map(choice).collect(),
@@ -36,7 +45,10 @@ pub fn properties(query: &Query, http: &mut Http) -> Result<Choices, Stop> {
         offered.then(|| Choice::new(name, label).options(options))
     };
     let all = all_properties(http)?;
-    Ok(Choices { choices: items(&all["results"]).iter().filter_map(choice).collect(), next_cursor: None })
+    Ok(Choices {
+        choices: items(&all["results"]).iter().filter_map(choice).collect(),
+        next_cursor: None,
+    })
 }
 
 /// Every property that is not hidden, as the contract's field catalog.
@@ -70,14 +82,19 @@ fn field(property: &Value) -> Option<CatalogField> {
         field = field.constraint("read_only", true);
     }
     if matches!(kind, FieldType::Enum | FieldType::MultiEnum) {
-        let values: Vec<Value> = items(&property["options"]).iter().map(|option| option["value"].clone()).collect();
+        let values: Vec<Value> = items(&property["options"])
+            .iter()
+            .map(|option| option["value"].clone())
+            .collect();
         field = field.constraint("allowed_values", values);
     }
     Some(field)
 }
 
 fn all_properties(http: &mut Http) -> Result<Value, Stop> {
-    Ok(answer(http.send(Request::get(format!("{API}/crm/v3/properties/contacts")))?)?)
+    Ok(answer(http.send(Request::get(format!(
+        "{API}/crm/v3/properties/contacts"
+    )))?)?)
 }
 
 /// Name and label of a property that people may see.

@@ -57,7 +57,10 @@ fn add_to_list(delivery: &Delivery, http: &mut Http) -> Result<Receipt, Stop> {
 fn remove_from_list(delivery: &Delivery, http: &mut Http) -> Result<Receipt, Stop> {
     let list = delivery.input("id")?;
     let url = url!("https://api.hubapi.com/crm/v3/lists/{}/memberships/remove", list)?;
-    let contact = url!("https://api.hubapi.com/crm/v3/objects/contacts/{}", delivery.email()?)?;
+    let contact = url!(
+        "https://api.hubapi.com/crm/v3/objects/contacts/{}",
+        delivery.email()?
+    )?;
     let found = http.send(Request::get(contact).query("idProperty", "email"))?;
     if found.status == 404 {
         return Ok(Receipt::new("there is no such contact, so it is on no list"));
@@ -87,9 +90,13 @@ fn upsert(delivery: &Delivery, properties: Map<String, Value>, http: &mut Http) 
     let upsert = Request::post(format!("{API}/crm/v3/objects/contacts/batch/upsert")).json(&contact);
     let results = answer(http.send(upsert)?)?;
     // 207: the batch was taken, but not every contact in it, and there is only one.
-    let refused = results["errors"].as_array().is_some_and(|errors| !errors.is_empty());
+    let refused = results["errors"]
+        .as_array()
+        .is_some_and(|errors| !errors.is_empty());
     if refused || results["numErrors"].as_u64().is_some_and(|count| count > 0) {
-        let message = results["errors"][0]["message"].as_str().unwrap_or("no reason given");
+        let message = results["errors"][0]["message"]
+            .as_str()
+            .unwrap_or("no reason given");
         return Err(Failure::permanent(format!("HubSpot refused the contact: {message}")).into());
     }
     Ok(text_at(&results, "/results/0/id")?)
@@ -107,9 +114,14 @@ fn property_text(value: &Value) -> String {
 
 fn change_list(url: String, contact: &str, http: &mut Http) -> Result<(), Stop> {
     let changed = answer(http.send(Request::put(url).json(&json!([contact])))?)?;
-    let missing = changed["recordIdsMissing"].as_array().is_some_and(|missing| !missing.is_empty());
+    let missing = changed["recordIdsMissing"]
+        .as_array()
+        .is_some_and(|missing| !missing.is_empty());
     if missing {
-        return Err(Failure::permanent(format!("HubSpot does not know the contact {contact} on this list")).into());
+        return Err(Failure::permanent(format!(
+            "HubSpot does not know the contact {contact} on this list"
+        ))
+        .into());
     }
     Ok(())
 }

@@ -6,7 +6,10 @@ use super::*;
 const UPSERT: &str = "POST https://api.hubapi.com/crm/v3/objects/contacts/batch/upsert";
 
 fn scene(action: &str) -> Scene {
-    Scene::action(action).input("id", "8").input("value", "customer").secret("access_token")
+    Scene::action(action)
+        .input("id", "8")
+        .input("value", "customer")
+        .secret("access_token")
 }
 
 fn upserted() -> Value {
@@ -29,7 +32,13 @@ fn a_contact_is_upserted_by_email_and_added_to_the_list() {
         .reply(200, upserted())
         .reply(200, added)
         .deliver::<HubSpot>();
-    assert_eq!(run.lines(), [UPSERT, "PUT https://api.hubapi.com/crm/v3/lists/8/memberships/add"]);
+    assert_eq!(
+        run.lines(),
+        [
+            UPSERT,
+            "PUT https://api.hubapi.com/crm/v3/lists/8/memberships/add"
+        ]
+    );
     let expected = json!({"inputs": [{"idProperty": "email", "id": "nina@academyflow.io", "properties": {
         "firstname": "Nina", "score": "62", "vip": "true", "topics": "a;b", "email": "nina@academyflow.io",
     }}]});
@@ -41,19 +50,36 @@ fn a_contact_is_upserted_by_email_and_added_to_the_list() {
 #[test]
 fn a_contact_is_looked_up_and_removed_but_never_created_for_it() {
     let look = "GET https://api.hubapi.com/crm/v3/objects/contacts/nina%40academyflow.io?idProperty=email";
-    let run = scene("remove_from_list").reply(200, json!({"id": "512"})).reply(200, json!({})).deliver::<HubSpot>();
-    assert_eq!(run.lines(), [look, "PUT https://api.hubapi.com/crm/v3/lists/8/memberships/remove"]);
+    let run = scene("remove_from_list")
+        .reply(200, json!({"id": "512"}))
+        .reply(200, json!({}))
+        .deliver::<HubSpot>();
+    assert_eq!(
+        run.lines(),
+        [
+            look,
+            "PUT https://api.hubapi.com/crm/v3/lists/8/memberships/remove"
+        ]
+    );
     run.done();
-    let run = scene("remove_from_list").reply(404, json!({})).deliver::<HubSpot>();
+    let run = scene("remove_from_list")
+        .reply(404, json!({}))
+        .deliver::<HubSpot>();
     assert_eq!(run.lines(), [look]);
     run.done();
 }
 
 #[test]
 fn a_property_is_set_with_the_upsert() {
-    let run = scene("update_property").input("id", "lifecyclestage").reply(200, upserted()).deliver::<HubSpot>();
+    let run = scene("update_property")
+        .input("id", "lifecyclestage")
+        .reply(200, upserted())
+        .deliver::<HubSpot>();
     assert_eq!(run.lines(), [UPSERT]);
-    assert_eq!(run.body(0)["inputs"][0]["properties"]["lifecyclestage"], "customer");
+    assert_eq!(
+        run.body(0)["inputs"][0]["properties"]["lifecyclestage"],
+        "customer"
+    );
     run.done();
 }
 
@@ -64,10 +90,15 @@ fn a_partial_answer_is_looked_into() {
     let run = scene("add_to_list").reply(207, invalid).deliver::<HubSpot>();
     assert_eq!(run.failure().kind, FailureKind::Permanent);
     assert!(run.failure().message.contains("Email address x is invalid"));
-    let taken = scene("update_property").reply(207, upserted()).deliver::<HubSpot>();
+    let taken = scene("update_property")
+        .reply(207, upserted())
+        .deliver::<HubSpot>();
     taken.done();
     let missing = json!({"recordIdsMissing": ["512"]});
-    let run = scene("add_to_list").reply(200, upserted()).reply(200, missing).deliver::<HubSpot>();
+    let run = scene("add_to_list")
+        .reply(200, upserted())
+        .reply(200, missing)
+        .deliver::<HubSpot>();
     assert_eq!(run.kind(), Some(FailureKind::Permanent));
 }
 
@@ -76,13 +107,23 @@ fn a_status_decides_what_follows() {
     use FailureKind::{Authentication, Permanent, RateLimited, Retryable};
     let cases = [
         (400, json!({"category": "VALIDATION_ERROR"}), Permanent, None),
-        (401, json!({"category": "EXPIRED_AUTHENTICATION"}), Authentication, None),
+        (
+            401,
+            json!({"category": "EXPIRED_AUTHENTICATION"}),
+            Authentication,
+            None,
+        ),
         (403, json!({"category": "MISSING_SCOPES"}), Permanent, None),
         (404, json!(null), Permanent, None),
         (409, json!(null), Retryable, None),
         (423, json!(null), Retryable, Some(2_000)),
         (477, json!(null), Retryable, None),
-        (429, json!({"policyName": "TEN_SECONDLY_ROLLING"}), RateLimited, Some(10_000)),
+        (
+            429,
+            json!({"policyName": "TEN_SECONDLY_ROLLING"}),
+            RateLimited,
+            Some(10_000),
+        ),
         (429, json!({"policyName": "SECONDLY"}), RateLimited, Some(1_000)),
         (429, json!({"policyName": "DAILY"}), RateLimited, Some(3_600_000)),
         (429, json!(null), RateLimited, None),
@@ -95,7 +136,11 @@ fn a_status_decides_what_follows() {
         let scene = scene("add_to_list").reply(status, body.clone());
         let run = scene.deliver::<HubSpot>();
         let failure = run.failure();
-        assert_eq!((failure.kind, failure.retry_after_ms), (kind, wait), "{status} {body}");
+        assert_eq!(
+            (failure.kind, failure.retry_after_ms),
+            (kind, wait),
+            "{status} {body}"
+        );
         if status != 200 {
             let waited = scene.reply_header("Retry-After", "9").deliver::<HubSpot>();
             assert_eq!(waited.failure().retry_after_ms, Some(9_000), "{status}");
@@ -106,11 +151,20 @@ fn a_status_decides_what_follows() {
 #[test]
 fn what_cannot_work_sends_nothing() {
     let cases = [
-        (scene("add_to_list").payload(json!({"x": 1})), FailureKind::Mapping),
-        (scene("add_to_list").payload(json!({"email": "nobody"})), FailureKind::Mapping),
+        (
+            scene("add_to_list").payload(json!({"x": 1})),
+            FailureKind::Mapping,
+        ),
+        (
+            scene("add_to_list").payload(json!({"email": "nobody"})),
+            FailureKind::Mapping,
+        ),
         (scene("add_to_list").input("id", ""), FailureKind::Mapping),
         (scene("add_to_list").input("id", ".."), FailureKind::Mapping),
-        (scene("update_property").input("value", json!(null)), FailureKind::Mapping),
+        (
+            scene("update_property").input("value", json!(null)),
+            FailureKind::Mapping,
+        ),
         (scene("explode"), FailureKind::Permanent),
     ];
     for (scene, kind) in cases {
@@ -121,8 +175,13 @@ fn what_cannot_work_sends_nothing() {
 
 #[test]
 fn a_check_reads_one_property_and_changes_nothing() {
-    let run = Scene::connection().reply(200, json!({"name": "email"})).check::<HubSpot>();
-    assert_eq!(run.lines(), ["GET https://api.hubapi.com/crm/v3/properties/contacts/email"]);
+    let run = Scene::connection()
+        .reply(200, json!({"name": "email"}))
+        .check::<HubSpot>();
+    assert_eq!(
+        run.lines(),
+        ["GET https://api.hubapi.com/crm/v3/properties/contacts/email"]
+    );
     run.done();
     let refused = Scene::connection().reply(401, json!({})).check::<HubSpot>();
     assert_eq!(refused.kind(), Some(FailureKind::Authentication));
@@ -132,10 +191,16 @@ fn a_check_reads_one_property_and_changes_nothing() {
 fn static_lists_are_searched_page_by_page() {
     let page = json!({"lists": [{"listId": "8", "name": "Graduates"}, {"listId": 9, "name": "VIP"}, {}],
         "hasMore": true, "offset": 200});
-    let scene = Scene::connection().query("action", "add_to_list").query("cursor", "100").query("search", " Gra ");
+    let scene = Scene::connection()
+        .query("action", "add_to_list")
+        .query("cursor", "100")
+        .query("search", " Gra ");
     let run = scene.reply(200, page).choices::<HubSpot>();
     assert_eq!(run.lines(), ["POST https://api.hubapi.com/crm/v3/lists/search"]);
-    assert_eq!((&run.body(0)["offset"], &run.body(0)["query"]), (&json!(100), &json!("Gra")));
+    assert_eq!(
+        (&run.body(0)["offset"], &run.body(0)["query"]),
+        (&json!(100), &json!("Gra"))
+    );
     let choices = json!([{"id": "8", "label": "Graduates"}, {"id": "9", "label": "VIP"}]);
     assert_eq!(*run.done(), json!({"choices": choices, "next_cursor": "200"}));
 }
@@ -157,7 +222,9 @@ fn property_page() -> Value {
 
 #[test]
 fn properties_with_values_are_offered_with_them() {
-    let scene = Scene::connection().query("action", "update_property").reply(200, property_page());
+    let scene = Scene::connection()
+        .query("action", "update_property")
+        .reply(200, property_page());
     let run = scene.choices::<HubSpot>();
     let choices = json!([
         {"id": "stage", "label": "Lifecycle stage", "options": [{"id": "lead", "label": "Lead"}]},
@@ -168,7 +235,9 @@ fn properties_with_values_are_offered_with_them() {
 
 #[test]
 fn the_field_catalog_is_the_accounts_properties() {
-    let run = Scene::connection().reply(200, property_page()).fields::<HubSpot>();
+    let run = Scene::connection()
+        .reply(200, property_page())
+        .fields::<HubSpot>();
     let expected = json!({"fields": [
         {"key": "email", "label": "Email", "type": "string", "constraints": {"required": true, "format": "email"}},
         {"key": "stage", "label": "Lifecycle stage", "type": "enum", "description": "x",

@@ -34,9 +34,9 @@ impl Adapter for Slack {
                 let answer = call(http, "auth.test", &json!({}))?.or_failure()?;
                 Ok(Account::named(text_at(&answer.body, "/team")?))
             }
-            Way::Webhook => {
-                Ok(Account::unnamed("an incoming webhook can only be tried by posting; nothing was sent"))
-            }
+            Way::Webhook => Ok(Account::unnamed(
+                "an incoming webhook can only be tried by posting; nothing was sent",
+            )),
         }
     }
 
@@ -58,7 +58,12 @@ impl Adapter for Slack {
         }
         let page = answer.or_failure()?.body;
         let channels = page["channels"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let named = |channel: &Value| Some((channel["id"].as_str()?.to_owned(), channel["name"].as_str()?.to_owned()));
+        let named = |channel: &Value| {
+            Some((
+                channel["id"].as_str()?.to_owned(),
+                channel["name"].as_str()?.to_owned(),
+            ))
+        };
         Ok(Choices {
             choices: channels
                 .iter()
@@ -87,7 +92,9 @@ impl Way {
         } else if connection.has_secret("webhook_url") {
             Ok(Self::Webhook)
         } else {
-            Err(Failure::authentication("the connection has neither a bot token nor an incoming webhook URL"))
+            Err(Failure::authentication(
+                "the connection has neither a bot token nor an incoming webhook URL",
+            ))
         }
     }
 }
@@ -99,7 +106,9 @@ fn post_by_bot(channel: &str, text: &str, http: &mut Http) -> Result<Receipt, St
     if answer.error() == Some("not_in_channel") {
         let joined = call(http, "conversations.join", &json!({ "channel": channel }))?;
         if let Err(mut failure) = joined.or_failure() {
-            failure.message.insert_str(0, "not in the channel, and joining failed; invite the app. ");
+            failure
+                .message
+                .insert_str(0, "not in the channel, and joining failed; invite the app. ");
             return Err(failure.into());
         }
         answer = call(http, "chat.postMessage", &message)?;
@@ -143,7 +152,10 @@ struct Answer {
 impl Answer {
     fn of(reply: Reply) -> Result<Self, Failure> {
         let reply = reply.success()?;
-        Ok(Self { body: reply.json()?, wait_ms: reply.retry_after_ms() })
+        Ok(Self {
+            body: reply.json()?,
+            wait_ms: reply.retry_after_ms(),
+        })
     }
 
     /// Slack's word for what went wrong.
@@ -156,7 +168,9 @@ impl Answer {
 
     /// This answer, unless it says that the method did not work.
     fn or_failure(self) -> Result<Self, Failure> {
-        let Some(error) = self.error() else { return Ok(self) };
+        let Some(error) = self.error() else {
+            return Ok(self);
+        };
         let message = match self.body["needed"].as_str() {
             Some(scope) => format!("Slack says {error}: the app needs the scope {scope}"),
             None => format!("Slack says {error}"),
@@ -166,9 +180,11 @@ impl Answer {
                 Failure::authentication(message)
             }
             "ratelimited" | "rate_limited" => Failure::rate_limited(message),
-            "internal_error" | "fatal_error" | "service_unavailable" | "request_timeout" | "an answer without ok" => {
-                Failure::retryable(message)
-            }
+            "internal_error"
+            | "fatal_error"
+            | "service_unavailable"
+            | "request_timeout"
+            | "an answer without ok" => Failure::retryable(message),
             _ => Failure::permanent(message),
         };
         Err(failure.after_ms(self.wait_ms))

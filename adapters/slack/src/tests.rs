@@ -25,7 +25,9 @@ fn the_manifest_is_sound() {
 
 #[test]
 fn a_bot_posts_to_the_rules_channel() {
-    let run = by_bot().reply(200, json!({"ok": true, "channel": "C024", "ts": "1774.1"})).deliver::<Slack>();
+    let run = by_bot()
+        .reply(200, json!({"ok": true, "channel": "C024", "ts": "1774.1"}))
+        .deliver::<Slack>();
     assert_eq!(run.lines(), [POST]);
     let expected = json!({
         "channel": "C024", "text": "nina@academyflow.io finished *Customer Research Fundamentals*",
@@ -39,7 +41,10 @@ fn a_bot_posts_to_the_rules_channel() {
 fn an_incoming_webhook_posts_without_a_channel() {
     let run = by_webhook().reply_text(200, "ok").deliver::<Slack>();
     assert_eq!(run.lines(), ["POST credential:webhook_url"]);
-    assert_eq!(run.body(0)["text"], "nina@academyflow.io finished *Customer Research Fundamentals*");
+    assert_eq!(
+        run.body(0)["text"],
+        "nina@academyflow.io finished *Customer Research Fundamentals*"
+    );
     run.done();
 }
 
@@ -54,14 +59,22 @@ fn user_data_cannot_mention_or_link() {
 #[test]
 fn a_bot_outside_the_channel_joins_once_and_posts_again() {
     let outside = || by_bot().reply(200, json!({"ok": false, "error": "not_in_channel"}));
-    let run = outside().reply(200, json!({"ok": true})).reply(200, json!({"ok": true, "ts": "1"})).deliver::<Slack>();
+    let run = outside()
+        .reply(200, json!({"ok": true}))
+        .reply(200, json!({"ok": true, "ts": "1"}))
+        .deliver::<Slack>();
     assert_eq!(run.lines(), [POST, JOIN, POST]);
     run.done();
 
-    let still = outside().reply(200, json!({"ok": true})).reply(200, json!({"ok": false, "error": "not_in_channel"}));
+    let still = outside()
+        .reply(200, json!({"ok": true}))
+        .reply(200, json!({"ok": false, "error": "not_in_channel"}));
     assert_eq!(still.deliver::<Slack>().kind(), Some(FailureKind::Permanent));
 
-    let private = outside().reply(200, json!({"ok": false, "error": "missing_scope", "needed": "channels:join"}));
+    let private = outside().reply(
+        200,
+        json!({"ok": false, "error": "missing_scope", "needed": "channels:join"}),
+    );
     let failure = private.deliver::<Slack>().failure().clone();
     assert_eq!(failure.kind, FailureKind::Permanent);
     assert!(failure.message.contains("invite the app") && failure.message.contains("channels:join"));
@@ -82,9 +95,15 @@ fn slacks_words_decide_what_follows() {
         ("something_new", Permanent),
     ];
     for (error, kind) in cases {
-        let run = by_bot().reply(200, json!({"ok": false, "error": error})).reply_header("Retry-After", "30");
+        let run = by_bot()
+            .reply(200, json!({"ok": false, "error": error}))
+            .reply_header("Retry-After", "30");
         let failure = run.deliver::<Slack>().failure().clone();
-        assert_eq!((failure.kind, failure.retry_after_ms), (kind, Some(30_000)), "{error}");
+        assert_eq!(
+            (failure.kind, failure.retry_after_ms),
+            (kind, Some(30_000)),
+            "{error}"
+        );
         assert!(failure.message.contains(error));
     }
 }
@@ -101,7 +120,11 @@ fn statuses_and_malformed_bodies_decide_what_follows() {
         (500, "", Some(Retryable)),
         (400, "", Some(Permanent)),
     ] {
-        assert_eq!(kind(by_bot().reply_text(status, body).deliver::<Slack>()), expected, "bot {status} {body}");
+        assert_eq!(
+            kind(by_bot().reply_text(status, body).deliver::<Slack>()),
+            expected,
+            "bot {status} {body}"
+        );
     }
     for (status, body, expected) in [
         (200, "ok", None),
@@ -114,7 +137,11 @@ fn statuses_and_malformed_bodies_decide_what_follows() {
         (500, "rollup_error", Some(Retryable)),
         (302, "", Some(Permanent)),
     ] {
-        assert_eq!(kind(by_webhook().reply_text(status, body).deliver::<Slack>()), expected, "webhook {status} {body}");
+        assert_eq!(
+            kind(by_webhook().reply_text(status, body).deliver::<Slack>()),
+            expected,
+            "webhook {status} {body}"
+        );
     }
 }
 
@@ -126,7 +153,10 @@ fn what_cannot_work_sends_nothing() {
         (by_bot().input("template", "{{email"), FailureKind::Mapping),
         (by_bot().input("template", "{{nothing}}"), FailureKind::Mapping),
         (by_bot().input("template", ""), FailureKind::Mapping),
-        (Scene::action("shout").secret("access_token"), FailureKind::Permanent),
+        (
+            Scene::action("shout").secret("access_token"),
+            FailureKind::Permanent,
+        ),
     ];
     for (scene, kind) in cases {
         let run = scene.deliver::<Slack>();
@@ -136,12 +166,20 @@ fn what_cannot_work_sends_nothing() {
 
 #[test]
 fn a_check_asks_whose_token_it_is_and_never_posts_to_a_webhook() {
-    let run = Scene::connection().secret("access_token").reply(200, json!({"ok": true, "team": "Academy"}));
+    let run = Scene::connection()
+        .secret("access_token")
+        .reply(200, json!({"ok": true, "team": "Academy"}));
     let run = run.check::<Slack>();
     assert_eq!(run.lines(), ["POST https://slack.com/api/auth.test"]);
     assert_eq!(run.done()["account"], "Academy");
     let run = Scene::connection().secret("webhook_url").check::<Slack>();
-    assert!(run.requests.is_empty() && run.done()["message"].as_str().unwrap().contains("nothing was sent"));
+    assert!(
+        run.requests.is_empty()
+            && run.done()["message"]
+                .as_str()
+                .unwrap()
+                .contains("nothing was sent")
+    );
 }
 
 #[test]
@@ -150,16 +188,24 @@ fn channels_are_listed_page_by_page() {
         "ok": true, "response_metadata": {"next_cursor": "dGVhbQ=="},
         "channels": [{"id": "C1", "name": "general"}, {"id": "C2", "name": "sales-EU"}, {"id": "C3"}],
     });
-    let scene = Scene::connection().secret("access_token").query("cursor", "a=b").query("search", "SALES");
+    let scene = Scene::connection()
+        .secret("access_token")
+        .query("cursor", "a=b")
+        .query("search", "SALES");
     let run = scene.clone().reply(200, page).choices::<Slack>();
     let list = "GET https://slack.com/api/conversations.list?types=";
     let rest = "&exclude_archived=true&limit=200&cursor=a%3Db";
-    assert_eq!(run.lines(), [format!("{list}public_channel%2Cprivate_channel{rest}")]);
+    assert_eq!(
+        run.lines(),
+        [format!("{list}public_channel%2Cprivate_channel{rest}")]
+    );
     let expected = json!({"choices": [{"id": "C2", "label": "#sales-EU"}], "next_cursor": "dGVhbQ=="});
     assert_eq!(*run.done(), expected);
 
     let last = json!({"ok": true, "channels": [], "response_metadata": {"next_cursor": ""}});
-    let denied = scene.reply(200, json!({"ok": false, "error": "missing_scope"})).reply(200, last);
+    let denied = scene
+        .reply(200, json!({"ok": false, "error": "missing_scope"}))
+        .reply(200, last);
     let run = denied.choices::<Slack>();
     assert_eq!(run.lines()[1], format!("{list}public_channel{rest}"));
     assert_eq!(*run.done(), json!({"choices": [], "next_cursor": null}));

@@ -36,10 +36,18 @@ impl Adapter for Webhook {
             "uuid": connection.id, "event": "webhook.test", "resource": "global", "resource_id": null,
             "payload": {"test": true}, "time_created": http.sent_at(), "time_sent": http.sent_at(),
         });
-        let body = if connection.setting("payload_mode") == Some("raw") { &body["payload"] } else { &body };
-        let request = to(connection)?.header("X-Meshes-Event", "webhook.test").json(body);
+        let body = if connection.setting("payload_mode") == Some("raw") {
+            &body["payload"]
+        } else {
+            &body
+        };
+        let request = to(connection)?
+            .header("X-Meshes-Event", "webhook.test")
+            .json(body);
         let status = accepted(&http.send(request)?, connection)?;
-        Ok(Account::unnamed(format!("the endpoint answered {status} to a test event")))
+        Ok(Account::unnamed(format!(
+            "the endpoint answered {status} to a test event"
+        )))
     }
 }
 
@@ -47,10 +55,14 @@ heddle_sdk::export!(Webhook);
 
 /// The request without its body.
 fn to(connection: &Connection) -> Result<Request, Failure> {
-    let url = connection.setting("url").ok_or_else(|| Failure::permanent("the connection has no URL"))?;
+    let url = connection
+        .setting("url")
+        .ok_or_else(|| Failure::permanent("the connection has no URL"))?;
     let method = connection.setting("http_method").unwrap_or("POST");
     if !matches!(method, "POST" | "PUT" | "PATCH") {
-        return Err(Failure::permanent(format!("{method:?} is not one of POST, PUT and PATCH")));
+        return Err(Failure::permanent(format!(
+            "{method:?} is not one of POST, PUT and PATCH"
+        )));
     }
     Ok(Request::new(method, url))
 }
@@ -86,7 +98,11 @@ fn raw(request: Request, event: &Event, sent_at: i64) -> Request {
 
 /// Names are ASCII almost always; one that is not is percent-encoded, since a header carries no more.
 fn header_text(text: &str) -> String {
-    if text.bytes().all(|byte| byte.is_ascii_graphic()) { text.to_owned() } else { encode(text) }
+    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        text.to_owned()
+    } else {
+        encode(text)
+    }
 }
 
 /// The status, if it counts as delivered. A webhook's refusals are often mended within minutes (a
@@ -104,7 +120,9 @@ fn accepted(reply: &Reply, connection: &Connection) -> Result<u16, Failure> {
         409 => Failure::retryable(generic.message).after_ms(wait),
         408 | 425 | 429 | 500.. => generic,
         400.. => Failure::retryable(generic.message).after_ms(wait).at_most(3),
-        _ if redirect => Failure::permanent(format!("answered {status}; redirects are not followed")).after_ms(wait),
+        _ if redirect => {
+            Failure::permanent(format!("answered {status}; redirects are not followed")).after_ms(wait)
+        }
         _ => generic,
     })
 }

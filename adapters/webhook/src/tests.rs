@@ -6,11 +6,17 @@ use super::*;
 const PAYLOAD: &str = r#"{"z": 1.10, "a":[ 1e2,12345678901234567890123 ],"b":"é\u00e9"}"#;
 
 fn scene() -> Scene {
-    Scene::action("send_webhook").setting("url", "https://hooks.example.com/in?x=1").payload_text(PAYLOAD)
+    Scene::action("send_webhook")
+        .setting("url", "https://hooks.example.com/in?x=1")
+        .payload_text(PAYLOAD)
 }
 
 fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
-    request.headers.iter().find(|header| header.name == name).map(|header| header.value.as_str())
+    request
+        .headers
+        .iter()
+        .find(|header| header.name == name)
+        .map(|header| header.value.as_str())
 }
 
 #[test]
@@ -32,14 +38,23 @@ fn the_envelope_holds_the_payload_byte_for_byte() {
 
 #[test]
 fn names_in_the_envelope_are_escaped_and_a_missing_resource_id_is_null() {
-    let run = scene().event("event", "a\"b").event("resource_id", json!(null)).deliver::<Webhook>();
+    let run = scene()
+        .event("event", "a\"b")
+        .event("resource_id", json!(null))
+        .deliver::<Webhook>();
     let body = run.body(0);
-    assert_eq!((body["event"].as_str(), &body["resource_id"]), (Some("a\"b"), &json!(null)));
+    assert_eq!(
+        (body["event"].as_str(), &body["resource_id"]),
+        (Some("a\"b"), &json!(null))
+    );
 }
 
 #[test]
 fn raw_mode_sends_the_payload_alone_and_the_rest_in_headers() {
-    let run = scene().setting("payload_mode", "raw").event("event", "léçon").deliver::<Webhook>();
+    let run = scene()
+        .setting("payload_mode", "raw")
+        .event("event", "léçon")
+        .deliver::<Webhook>();
     let request = &run.requests[0];
     assert_eq!(String::from_utf8_lossy(&request.body), PAYLOAD);
     let expected = [
@@ -59,11 +74,21 @@ fn raw_mode_sends_the_payload_alone_and_the_rest_in_headers() {
 #[test]
 fn the_method_is_one_of_three() {
     for method in ["POST", "PUT", "PATCH"] {
-        assert_eq!(scene().setting("http_method", method).deliver::<Webhook>().requests[0].method, method);
+        assert_eq!(
+            scene()
+                .setting("http_method", method)
+                .deliver::<Webhook>()
+                .requests[0]
+                .method,
+            method
+        );
     }
     for scene in [scene().setting("http_method", "GET"), scene().setting("url", " ")] {
         let run = scene.deliver::<Webhook>();
-        assert_eq!((run.kind(), run.requests.len()), (Some(FailureKind::Permanent), 0));
+        assert_eq!(
+            (run.kind(), run.requests.len()),
+            (Some(FailureKind::Permanent), 0)
+        );
     }
 }
 
@@ -87,30 +112,47 @@ fn a_status_decides_what_follows() {
         (503, Some(Retryable), None),
     ];
     for (status, kind, attempts) in cases {
-        let run = scene().reply(status, json!({"a": 1})).reply_header("Retry-After", "7").deliver::<Webhook>();
+        let run = scene()
+            .reply(status, json!({"a": 1}))
+            .reply_header("Retry-After", "7")
+            .deliver::<Webhook>();
         assert_eq!(run.kind(), kind, "{status}");
         if kind.is_some_and(|kind| kind != Gone) {
             assert_eq!(run.failure().retry_after_ms, Some(7000), "{status}");
             assert_eq!(run.failure().max_attempts, attempts, "{status}");
         }
     }
-    let lenient = scene().setting("accept_redirect_status", "true").reply(302, json!(null));
+    let lenient = scene()
+        .setting("accept_redirect_status", "true")
+        .reply(302, json!(null));
     assert_eq!(lenient.deliver::<Webhook>().kind(), None);
 }
 
 #[test]
 fn a_check_posts_a_test_event_in_the_connections_own_shape() {
-    let scene = Scene::connection().setting("url", "https://hooks.example.com").reply(200, json!(null));
+    let scene = Scene::connection()
+        .setting("url", "https://hooks.example.com")
+        .reply(200, json!(null));
     let run = scene.check::<Webhook>();
     assert_eq!(run.body(0)["event"], "webhook.test");
     assert!(run.done()["message"].as_str().unwrap().contains("200"));
-    assert_eq!(scene.setting("payload_mode", "raw").check::<Webhook>().body(0), json!({"test": true}));
-    let refused = Scene::connection().setting("url", "https://hooks.example.com").reply(404, json!(null));
+    assert_eq!(
+        scene.setting("payload_mode", "raw").check::<Webhook>().body(0),
+        json!({"test": true})
+    );
+    let refused = Scene::connection()
+        .setting("url", "https://hooks.example.com")
+        .reply(404, json!(null));
     assert_eq!(refused.check::<Webhook>().kind(), Some(FailureKind::Retryable));
 }
 
 #[test]
 fn there_is_one_action() {
-    let run = Scene::action("send").setting("url", "https://hooks.example.com").deliver::<Webhook>();
-    assert_eq!((run.kind(), run.requests.len()), (Some(FailureKind::Permanent), 0));
+    let run = Scene::action("send")
+        .setting("url", "https://hooks.example.com")
+        .deliver::<Webhook>();
+    assert_eq!(
+        (run.kind(), run.requests.len()),
+        (Some(FailureKind::Permanent), 0)
+    );
 }

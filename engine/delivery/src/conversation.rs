@@ -61,7 +61,12 @@ pub async fn run(
     steps: u32,
     time: Duration,
 ) -> Conversation {
-    let mut conversation = Conversation { request: None, reply: None, steps: 0, ending: Ending::OutOfTime(time) };
+    let mut conversation = Conversation {
+        request: None,
+        reply: None,
+        steps: 0,
+        ending: Ending::OutOfTime(time),
+    };
     let ending = {
         let talk = talk(partners, function, input, context, steps, &mut conversation);
         tokio::time::timeout(time, talk).await
@@ -149,9 +154,10 @@ impl Conversation {
             Ending::TooManySteps(steps) => Outcome::internal(format!(
                 "The plugin asked for more than {steps} requests in one attempt and was stopped."
             )),
-            Ending::OutOfTime(time) => {
-                Outcome::retry(OutcomeCode::Timeout, format!("The attempt took longer than {} s.", time.as_secs()))
-            }
+            Ending::OutOfTime(time) => Outcome::retry(
+                OutcomeCode::Timeout,
+                format!("The attempt took longer than {} s.", time.as_secs()),
+            ),
         }
     }
 }

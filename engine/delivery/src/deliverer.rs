@@ -62,7 +62,11 @@ struct Prepared {
 impl Deliverer {
     /// A deliverer that announces attempts on `feed`.
     pub fn new(parts: Parts, feed: broadcast::Sender<Arc<Attempted>>) -> Self {
-        Self { parts, feed, prepared: Mutex::default() }
+        Self {
+            parts,
+            feed,
+            prepared: Mutex::default(),
+        }
     }
 
     /// Makes one attempt and records it.
@@ -81,7 +85,9 @@ impl Deliverer {
         };
         let finished_at = self.parts.clock.now();
         let attempt = self.attempt(&claimed, conversation, &outcome, started_at, finished_at);
-        let schedule = prepared.as_ref().map_or_else(|| Arc::clone(&self.parts.schedule), |p| Arc::clone(&p.schedule));
+        let schedule = prepared
+            .as_ref()
+            .map_or_else(|| Arc::clone(&self.parts.schedule), |p| Arc::clone(&p.schedule));
         let record = AttemptRecord {
             delivery: claimed.delivery,
             attempt: attempt.clone(),
@@ -90,7 +96,9 @@ impl Deliverer {
             seed: self.random_u64(),
             now: finished_at,
         };
-        let Some(state) = self.record(record).await else { return };
+        let Some(state) = self.record(record).await else {
+            return;
+        };
         let connection = prepared.map(|prepared| Arc::clone(&prepared.connection));
         // Nobody listening is fine.
         let _ = self.feed.send(Arc::new(Attempted {
@@ -98,7 +106,9 @@ impl Deliverer {
             delivery: claimed.delivery,
             connection: claimed.connection,
             kind: claimed.rule.kind,
-            connection_name: connection.map(|connection| connection.name.clone()).unwrap_or_default(),
+            connection_name: connection
+                .map(|connection| connection.name.clone())
+                .unwrap_or_default(),
             number: attempt.number,
             outcome: outcome.code,
             message: outcome.message,
@@ -114,17 +124,32 @@ impl Deliverer {
         prepared: &Prepared,
         started_at: Timestamp,
     ) -> Result<Conversation, Outcome> {
-        let input = input::deliver(claimed, &prepared.connection, started_at)
-            .map_err(|error| Outcome::permanent(OutcomeCode::InternalError, format!("The stored event cannot be read: {error}.")))?;
+        let input = input::deliver(claimed, &prepared.connection, started_at).map_err(|error| {
+            Outcome::permanent(
+                OutcomeCode::InternalError,
+                format!("The stored event cannot be read: {error}."),
+            )
+        })?;
         let partners = Partners {
             plugin: &prepared.plugin,
             grant: &prepared.grant,
             egress: &self.parts.egress,
             slow: &prepared.slow,
         };
-        let context = SendContext { delivery_id: claimed.delivery.to_string(), now: started_at };
+        let context = SendContext {
+            delivery_id: claimed.delivery.to_string(),
+            now: started_at,
+        };
         let limits = &self.parts.limits;
-        Ok(conversation::run(&partners, Function::Deliver, input, &context, limits.steps, limits.attempt).await)
+        Ok(conversation::run(
+            &partners,
+            Function::Deliver,
+            input,
+            &context,
+            limits.steps,
+            limits.attempt,
+        )
+        .await)
     }
 
     /// The connection as it is now, prepared once and again whenever it or its plugin changed.
@@ -149,16 +174,26 @@ impl Deliverer {
         {
             return Ok(known);
         }
-        let grant = Grant::new(plugin.manifest(), &connection.settings, &connection.secrets).map_err(|error| {
-            Outcome::permanent(OutcomeCode::InternalError, format!("The connection's settings cannot be used: {error}."))
-        })?;
+        let grant =
+            Grant::new(plugin.manifest(), &connection.settings, &connection.secrets).map_err(|error| {
+                Outcome::permanent(
+                    OutcomeCode::InternalError,
+                    format!("The connection's settings cannot be used: {error}."),
+                )
+            })?;
         let schedule = connection
             .settings
             .get("retry_schedule")
             .and_then(Value::as_str)
             .and_then(|text| text.parse().ok())
             .map_or_else(|| Arc::clone(&self.parts.schedule), Arc::new);
-        let prepared = Arc::new(Prepared { connection, plugin, grant, schedule, slow: AtomicBool::new(false) });
+        let prepared = Arc::new(Prepared {
+            connection,
+            plugin,
+            grant,
+            schedule,
+            slow: AtomicBool::new(false),
+        });
         let mut cache = self.prepared();
         if cache.len() >= PREPARED {
             cache.clear();
@@ -184,11 +219,18 @@ impl Deliverer {
             None => (None, None, 0),
         };
         let status = reply.as_ref().map(|reply| reply.status);
-        let response = reply.filter(|_| outcome.code != OutcomeCode::Delivered).map(|mut reply| {
-            let truncated = reply.body.len() > self.parts.limits.kept_response_bytes;
-            reply.body.truncate(self.parts.limits.kept_response_bytes);
-            ResponseDetails { status: reply.status, headers: reply.headers, body: reply.body, truncated }
-        });
+        let response = reply
+            .filter(|_| outcome.code != OutcomeCode::Delivered)
+            .map(|mut reply| {
+                let truncated = reply.body.len() > self.parts.limits.kept_response_bytes;
+                reply.body.truncate(self.parts.limits.kept_response_bytes);
+                ResponseDetails {
+                    status: reply.status,
+                    headers: reply.headers,
+                    body: reply.body,
+                    truncated,
+                }
+            });
         let mut random = [0; 10];
         (self.parts.entropy)(&mut random);
         Attempt {
@@ -198,7 +240,10 @@ impl Deliverer {
             finished_at,
             outcome_code: outcome.code,
             message: outcome.message.clone(),
-            request: request.map(|request| RequestSummary { url: without_query(&request.url), method: request.method }),
+            request: request.map(|request| RequestSummary {
+                url: without_query(&request.url),
+                method: request.method,
+            }),
             status,
             steps,
             response,

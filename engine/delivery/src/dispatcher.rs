@@ -39,7 +39,11 @@ pub async fn run(parts: Parts, deliverer: Arc<Deliverer>, tasks: TaskTracker, st
         let requests = requests(&parts, &lanes, now).await;
         let more = !requests.is_empty();
         if more {
-            match parts.store.claim(requests.clone(), now, now.plus(parts.limits.lease())).await {
+            match parts
+                .store
+                .claim(requests.clone(), now, now.plus(parts.limits.lease()))
+                .await
+            {
                 Ok(claims) => {
                     for (request, claim) in requests.iter().zip(claims) {
                         hand_out(&mut lanes, request, claim, now, &deliverer, &tasks, &ended);
@@ -56,7 +60,9 @@ pub async fn run(parts: Parts, deliverer: Arc<Deliverer>, tasks: TaskTracker, st
         let sleep = lanes
             .next_after(now)
             .filter(|_| lanes.in_flight() < parts.limits.in_flight)
-            .map_or(LONGEST_SLEEP, |due| due.since(parts.clock.now()).min(LONGEST_SLEEP));
+            .map_or(LONGEST_SLEEP, |due| {
+                due.since(parts.clock.now()).min(LONGEST_SLEEP)
+            });
         tokio::select! {
             () = stop.cancelled() => return,
             () = parts.store.due().notified() => {}
@@ -78,13 +84,22 @@ async fn requests(parts: &Parts, lanes: &Lanes, now: Timestamp) -> Vec<ClaimRequ
         if free == 0 {
             break;
         }
-        let found = parts.store.connection_for_delivery(connection).await.ok().flatten();
+        let found = parts
+            .store
+            .connection_for_delivery(connection)
+            .await
+            .ok()
+            .flatten();
         let room = concurrency(parts, found.as_deref()).saturating_sub(lanes.in_flight_of(connection));
         let limit = room.min(free).min(TURN);
         if limit > 0 {
             free -= limit;
             let forced_only = found.is_some_and(|connection| !connection.health.is_active());
-            requests.push(ClaimRequest { connection, limit, forced_only });
+            requests.push(ClaimRequest {
+                connection,
+                limit,
+                forced_only,
+            });
         }
     }
     requests
@@ -94,7 +109,12 @@ async fn requests(parts: &Parts, lanes: &Lanes, now: Timestamp) -> Vec<ClaimRequ
 fn concurrency(parts: &Parts, connection: Option<&Connection>) -> usize {
     let Some(connection) = connection else { return 1 };
     let own = connection.settings.get("concurrency").and_then(Value::as_u64);
-    let manifest = || parts.plugins.get(&connection.kind).map(|plugin| plugin.manifest().limits.concurrency);
+    let manifest = || {
+        parts
+            .plugins
+            .get(&connection.kind)
+            .map(|plugin| plugin.manifest().limits.concurrency)
+    };
     let limit = own.or_else(|| manifest().map(u64::from)).unwrap_or(1);
     usize::try_from(limit).unwrap_or(1).max(1)
 }

@@ -63,12 +63,18 @@ impl Lanes {
 
     /// The lanes that are due at `now`, the longest due first.
     pub fn ready(&self, now: Timestamp) -> impl Iterator<Item = ConnectionId> + '_ {
-        self.waiting.iter().take_while(move |(due, _)| *due <= now).map(|(_, connection)| *connection)
+        self.waiting
+            .iter()
+            .take_while(move |(due, _)| *due <= now)
+            .map(|(_, connection)| *connection)
     }
 
     /// When the first lane that is not due yet will be.
     pub fn next_after(&self, now: Timestamp) -> Option<Timestamp> {
-        self.waiting.range((Timestamp(now.0.saturating_add(1)), lowest())..).next().map(|(due, _)| *due)
+        self.waiting
+            .range((Timestamp(now.0.saturating_add(1)), lowest())..)
+            .next()
+            .map(|(due, _)| *due)
     }
 
     fn reschedule(&mut self, connection: ConnectionId, next_due: Option<Timestamp>) {
@@ -84,7 +90,11 @@ impl Lanes {
     }
 
     fn forget_if_idle(&mut self, connection: ConnectionId) {
-        if self.lanes.get(&connection).is_some_and(|lane| lane.in_flight == 0 && lane.next_due.is_none()) {
+        if self
+            .lanes
+            .get(&connection)
+            .is_some_and(|lane| lane.in_flight == 0 && lane.next_due.is_none())
+        {
             self.lanes.remove(&connection);
         }
     }

@@ -94,15 +94,26 @@ impl Delivery {
         (parts.entropy)(&mut seed);
         let now = parts.clock.now();
         let seed = u64::from_le_bytes(seed);
-        let released = parts.store.release_all_leases(now, (*parts.schedule).clone(), seed).await?;
+        let released = parts
+            .store
+            .release_all_leases(now, (*parts.schedule).clone(), seed)
+            .await?;
         if released > 0 {
-            tracing::info!(released, "deliveries that were under way when Heddle stopped are tried again");
+            tracing::info!(
+                released,
+                "deliveries that were under way when Heddle stopped are tried again"
+            );
         }
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let (feed, _) = broadcast::channel(256);
         let deliverer = Arc::new(deliverer::Deliverer::new(parts.clone(), feed.clone()));
-        tasks.spawn(dispatcher::run(parts.clone(), deliverer, tasks.clone(), stop.clone()));
+        tasks.spawn(dispatcher::run(
+            parts.clone(),
+            deliverer,
+            tasks.clone(),
+            stop.clone(),
+        ));
         tasks.spawn(rescuer::run(parts, stop.clone()));
         Ok(Self { stop, tasks, feed })
     }

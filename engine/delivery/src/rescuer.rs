@@ -32,7 +32,11 @@ async fn round(parts: &Parts, first: bool) -> Result<(), heddle_store::StoreErro
     (parts.entropy)(&mut seed);
     let expired = parts
         .store
-        .expire_leases(parts.clock.now(), (*parts.schedule).clone(), u64::from_le_bytes(seed))
+        .expire_leases(
+            parts.clock.now(),
+            (*parts.schedule).clone(),
+            u64::from_le_bytes(seed),
+        )
         .await?;
     if expired > 0 {
         tracing::info!(expired, "deliveries whose attempt was cut off are tried again");

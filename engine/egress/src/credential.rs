@@ -56,7 +56,10 @@ impl Credential {
             Ok(())
         };
         let text = secret.reveal();
-        learn(redactor, text)?;
+        // Of headers the values are what is secret, not the document that holds them.
+        if !matches!(declared.apply, Apply::Headers) {
+            learn(redactor, text)?;
+        }
         let one = |name: HeaderName, value: String| {
             Ok(Way::Headers(vec![(
                 name,
@@ -157,6 +160,13 @@ impl Credential {
         }
     }
 
+    /// Whether a request to `url` goes to a host that this credential is for.
+    pub fn fits(&self, url: &Url) -> bool {
+        self.hosts
+            .as_ref()
+            .is_none_or(|hosts| hosts.iter().any(|host| host.matches(url)))
+    }
+
     /// Applies itself to a request whose host is declared, unless the host is none of its own.
     /// `body` is what will be sent, to the byte.
     pub fn apply(
@@ -166,11 +176,7 @@ impl Credential {
         body: &[u8],
         context: &SendContext,
     ) -> Result<(), SendError> {
-        if self
-            .hosts
-            .as_ref()
-            .is_some_and(|hosts| !hosts.iter().any(|host| host.matches(url)))
-        {
+        if !self.fits(url) {
             return Ok(());
         }
         match &self.way {

@@ -13,7 +13,7 @@ use crate::credential::Credential;
 use crate::error::GrantError;
 use crate::host::Host;
 use crate::redact::Redactor;
-use crate::request::read_url;
+use crate::request::{authority, read_url};
 use crate::{SendContext, SendError};
 
 /// What a manifest allows, with a connection's settings and secrets filled in. Made once per
@@ -78,14 +78,21 @@ impl Grant {
 
     /// The URL that `credential:NAME` stands for.
     pub(crate) fn secret_url(&self, name: &str) -> Result<Url, SendError> {
-        let secret = self
+        let (credential, secret) = self
             .credentials
             .iter()
             .filter(|credential| credential.name == name)
-            .find_map(Credential::secret_url)
+            .find_map(|credential| Some((credential, credential.secret_url()?)))
             .ok_or_else(|| SendError::refused(format!("there is no secret URL called {name:?}")))?;
-        read_url(secret.reveal())
-            .map_err(|problem| SendError::refused(format!("the secret URL called {name:?} {problem}")))
+        let url = read_url(secret.reveal())
+            .map_err(|problem| SendError::refused(format!("the secret URL called {name:?} {problem}")))?;
+        if !credential.fits(&url) {
+            let host = authority(&url);
+            return Err(SendError::refused(format!(
+                "the secret URL called {name:?} must not lead to {host}"
+            )));
+        }
+        Ok(url)
     }
 
     /// Applies every credential that fits, in the manifest's order.

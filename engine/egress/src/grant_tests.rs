@@ -280,6 +280,28 @@ fn a_secret_url_is_called_by_name_and_only_at_a_declared_host() {
 }
 
 #[test]
+fn a_secret_url_is_held_to_the_hosts_of_its_credential() {
+    let credentials =
+        json!([{"name": "hook", "field": "secret_url", "apply": "url", "hosts": ["hooks.acme.com"]}]);
+    let make = |secret: &str| {
+        let hosts = json!(["api.acme.com", "hooks.acme.com"]);
+        grant(
+            hosts,
+            credentials.clone(),
+            json!({}),
+            json!({"secret_url": secret}),
+        )
+        .unwrap()
+    };
+    assert!(applied(&make("https://hooks.acme.com/T1"), "credential:hook").is_ok());
+    let error = applied(&make("https://api.acme.com/T1"), "credential:hook").unwrap_err();
+    assert!(
+        error.message.contains("api.acme.com") && !error.message.contains("T1"),
+        "{error}"
+    );
+}
+
+#[test]
 fn static_headers_are_read_as_an_object_or_a_list() {
     let credentials = json!([{"name": "extra", "field": "key", "apply": "headers"}]);
     let make = |text: &str| {
@@ -298,6 +320,7 @@ fn static_headers_are_read_as_an_object_or_a_list() {
         assert_eq!(headers["x-one"], "first");
         assert_eq!(headers["x-two"], "1");
     }
+    assert!(make("{}").is_ok() && make("[]").is_ok());
     for text in [
         "nothing",
         "\"X-One\"",

@@ -116,7 +116,11 @@ fn run(cli: Cli) -> Result<()> {
     };
     let flags = [("data_dir", cli.common.data_dir.clone()), ("listen", listen)];
     let default_config = PathBuf::from("heddle.toml");
-    let config = cli.common.config.clone().or_else(|| default_config.exists().then_some(default_config));
+    let config = cli
+        .common
+        .config
+        .clone()
+        .or_else(|| default_config.exists().then_some(default_config));
     let settings = settings::load(config.as_deref(), std::env::vars(), &flags)?;
     match cli.command {
         Command::Serve { .. } => {
@@ -127,19 +131,30 @@ fn run(cli: Cli) -> Result<()> {
             start_logging(&settings, "error")?;
             runtime()?.block_on(demo::run(&settings, once))
         }
-        Command::Keys { command: KeysCommand::Create { name, organization } } => {
-            runtime()?.block_on(keys::create(&settings, &name, organization.as_deref()))
-        }
-        Command::Keys { command: KeysCommand::Token { access_key } } => {
-            runtime()?.block_on(keys::print_token(&settings, &access_key))
-        }
-        Command::Plugin { command: PluginCommand::Install { file } } => plugin::install(&settings, &file),
-        Command::Plugin { command: PluginCommand::List } => plugin::list(&settings),
+        Command::Keys {
+            command: KeysCommand::Create { name, organization },
+        } => runtime()?.block_on(keys::create(&settings, &name, organization.as_deref())),
+        Command::Keys {
+            command: KeysCommand::Token { access_key },
+        } => runtime()?.block_on(keys::print_token(&settings, &access_key)),
+        Command::Plugin {
+            command: PluginCommand::Install { file },
+        } => plugin::install(&settings, &file),
+        Command::Plugin {
+            command: PluginCommand::List,
+        } => plugin::list(&settings),
         Command::Settings => {
             for setting in settings::ALL {
                 println!("{} (HEDDLE_{})", setting.key, setting.key.to_ascii_uppercase());
                 println!("    {}", setting.help);
-                println!("    default: {}", if setting.default.is_empty() { "none" } else { setting.default });
+                println!(
+                    "    default: {}",
+                    if setting.default.is_empty() {
+                        "none"
+                    } else {
+                        setting.default
+                    }
+                );
             }
             Ok(())
         }
@@ -147,11 +162,15 @@ fn run(cli: Cli) -> Result<()> {
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")
 }
 
 fn start_logging(settings: &Settings, filter: &str) -> Result<()> {
-    let filter = tracing_subscriber::EnvFilter::try_new(filter).context("the setting log (HEDDLE_LOG) cannot be used")?;
+    let filter = tracing_subscriber::EnvFilter::try_new(filter)
+        .context("the setting log (HEDDLE_LOG) cannot be used")?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -36,9 +36,18 @@ pub struct Engine {
 
 /// Opens the store under `home` as a process beside the server may, too.
 pub fn open_store(home: &Home, settings: &Settings) -> Result<Store> {
-    let synchronous = if settings.synchronous == "normal" { Synchronous::Normal } else { Synchronous::Full };
-    Store::open(StoreConfig { path: home.database(), master_key: home.master_key(), readers: 4, synchronous })
-        .with_context(|| format!("opening the database {}", home.database().display()))
+    let synchronous = if settings.synchronous == "normal" {
+        Synchronous::Normal
+    } else {
+        Synchronous::Full
+    };
+    Store::open(StoreConfig {
+        path: home.database(),
+        master_key: home.master_key(),
+        readers: 4,
+        synchronous,
+    })
+    .with_context(|| format!("opening the database {}", home.database().display()))
 }
 
 /// Loads the bundled plugins and those of the plugins folder.
@@ -69,7 +78,10 @@ impl Engine {
             clock: clock.clone(),
             entropy: machine::entropy,
             schedule: Arc::clone(&schedule),
-            limits: Limits { in_flight: settings.in_flight, ..Limits::default() },
+            limits: Limits {
+                in_flight: settings.in_flight,
+                ..Limits::default()
+            },
         })
         .await
         .context("taking up deliveries")?;
@@ -84,7 +96,14 @@ impl Engine {
         });
         let watching = CancellationToken::new();
         tokio::spawn(watch_plugins(Arc::clone(&plugins), watching.clone()));
-        Ok(Self { store, delivery, router, plugins, watching, _lock: lock })
+        Ok(Self {
+            store,
+            delivery,
+            router,
+            plugins,
+            watching,
+            _lock: lock,
+        })
     }
 
     /// Finishes what is in flight within `grace`, then closes the store. Returns whether all of it
@@ -118,7 +137,11 @@ fn egress_config(settings: &Settings) -> Result<EgressConfig> {
     let allow_networks = settings
         .egress_allow_networks
         .iter()
-        .map(|network| network.parse().with_context(|| format!("egress_allow_networks: {network:?} is no network; write one such as 10.1.0.0/16")))
+        .map(|network| {
+            network.parse().with_context(|| {
+                format!("egress_allow_networks: {network:?} is no network; write one such as 10.1.0.0/16")
+            })
+        })
         .collect::<Result<Vec<_>>>()?;
     let routes = settings
         .egress_routes
@@ -126,13 +149,19 @@ fn egress_config(settings: &Settings) -> Result<EgressConfig> {
         .map(|route| Route::parse(route).with_context(|| format!("egress_routes: {route:?}")))
         .collect::<Result<Vec<_>>>()?;
     for route in &settings.egress_routes {
-        tracing::warn!(route, "EGRESS ROUTE IN FORCE: requests for this host go elsewhere, credentials included");
+        tracing::warn!(
+            route,
+            "EGRESS ROUTE IN FORCE: requests for this host go elsewhere, credentials included"
+        );
     }
     if settings.egress_allow_http {
         tracing::warn!("destinations may be called without TLS (egress_allow_http)");
     }
     for network in &settings.egress_allow_networks {
-        tracing::warn!(network, "destinations may be inside this network (egress_allow_networks)");
+        tracing::warn!(
+            network,
+            "destinations may be inside this network (egress_allow_networks)"
+        );
     }
     Ok(EgressConfig {
         allow_networks,

@@ -32,7 +32,10 @@ impl Home {
             Some(text) => parse_key(text).context("HEDDLE_MASTER_KEY cannot be used")?,
             None => stored_key(&path.join("master.key"))?,
         };
-        Ok(Self { path: path.to_owned(), master_key })
+        Ok(Self {
+            path: path.to_owned(),
+            master_key,
+        })
     }
 
     /// The folder itself.
@@ -82,7 +85,9 @@ impl Home {
                 "another heddle serves from {}; stop it, or give this one its own --data-dir",
                 self.path.display()
             ),
-            Err(fs::TryLockError::Error(error)) => Err(error).with_context(|| format!("locking {}", path.display())),
+            Err(fs::TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("locking {}", path.display()))
+            }
         }
     }
 }
@@ -118,7 +123,9 @@ fn stored_key(path: &Path) -> Result<[u8; 32]> {
 
 fn parse_key(text: &str) -> Result<[u8; 32]> {
     let mut key = [0; 32];
-    hex::decode_to_slice(text, &mut key).ok().context("a master key is 64 hexadecimal digits; make one with: openssl rand -hex 32")?;
+    hex::decode_to_slice(text, &mut key)
+        .ok()
+        .context("a master key is 64 hexadecimal digits; make one with: openssl rand -hex 32")?;
     Ok(key)
 }
 
@@ -134,7 +141,10 @@ mod tests {
         let first = Home::open(&folder, None).unwrap();
         let second = Home::open(&folder, None).unwrap();
         assert_eq!(first.master_key(), second.master_key());
-        let mode = fs::metadata(folder.join("master.key")).unwrap().permissions().mode();
+        let mode = fs::metadata(folder.join("master.key"))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
         let held = first.lock().unwrap();
         let error = second.lock().unwrap_err().to_string();

@@ -45,9 +45,13 @@ pub async fn make(store: &Store, name: &str, organisation: Option<&str>) -> Resu
     let organisation = match organisation {
         Some("new") => new_organisation(store, name, now).await?,
         Some(id) => {
-            let id: OrganisationId = id.parse().context("--organization takes an id (a UUID) or the word new")?;
+            let id: OrganisationId = id
+                .parse()
+                .context("--organization takes an id (a UUID) or the word new")?;
             if !store.organisation_exists(id).await? {
-                bail!("there is no organisation {id}; leave --organization out for the default one, or write new");
+                bail!(
+                    "there is no organisation {id}; leave --organization out for the default one, or write new"
+                );
             }
             id
         }
@@ -77,7 +81,10 @@ async fn new_organisation(store: &Store, name: &str, now: Timestamp) -> Result<O
 pub async fn print_token(settings: &Settings, access_key: &str) -> Result<()> {
     let home = Home::open(&settings.data_dir, settings.master_key.as_deref())?;
     let store = open_store(&home, settings)?;
-    let key = store.machine_key(access_key).await?.with_context(|| format!("there is no machine key {access_key}"))?;
+    let key = store
+        .machine_key(access_key)
+        .await?
+        .with_context(|| format!("there is no machine key {access_key}"))?;
     println!("{}", token(&key, SystemClock.now())?);
     store.close().await;
     Ok(())
@@ -93,8 +100,16 @@ pub fn token(key: &MachineKey, now: Timestamp) -> Result<String> {
         "iat": now.seconds(),
         "exp": now.seconds() + TOKEN_SECONDS,
     });
-    let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()));
-    let mut mac = Hmac::<Sha256>::new_from_slice(key.secret.reveal().as_bytes()).context("signing the token")?;
+    let signed = format!(
+        "{}.{}",
+        URL_SAFE_NO_PAD.encode(header.to_string()),
+        URL_SAFE_NO_PAD.encode(claims.to_string())
+    );
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(key.secret.reveal().as_bytes()).context("signing the token")?;
     mac.update(signed.as_bytes());
-    Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())))
+    Ok(format!(
+        "{signed}.{}",
+        URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
+    ))
 }

@@ -23,8 +23,14 @@ pub fn install(settings: &Settings, file: &Path) -> Result<()> {
     .context("starting the sandbox")?;
     let plugin = sandbox.load(&file.display().to_string(), &bytes)?;
     let manifest = plugin.manifest();
-    if crate::bundled::ADAPTERS.iter().any(|(name, _)| *name == manifest.name) {
-        bail!("{:?} is the name of a bundled destination; give the plugin's manifest another name", manifest.name);
+    if crate::bundled::ADAPTERS
+        .iter()
+        .any(|(name, _)| *name == manifest.name)
+    {
+        bail!(
+            "{:?} is the name of a bundled destination; give the plugin's manifest another name",
+            manifest.name
+        );
     }
     let folder = home.plugins();
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
@@ -33,8 +39,17 @@ pub fn install(settings: &Settings, file: &Path) -> Result<()> {
     fs::write(&draft, &bytes)
         .and_then(|()| fs::rename(&draft, &target))
         .with_context(|| format!("writing {}", target.display()))?;
-    println!("installed {} {} ({}) as {}", manifest.title, manifest.version, manifest.name, target.display());
-    println!("  actions: {}", manifest.actions.keys().cloned().collect::<Vec<_>>().join(", "));
+    println!(
+        "installed {} {} ({}) as {}",
+        manifest.title,
+        manifest.version,
+        manifest.name,
+        target.display()
+    );
+    println!(
+        "  actions: {}",
+        manifest.actions.keys().cloned().collect::<Vec<_>>().join(", ")
+    );
     println!("  may call: {}", manifest.hosts.join(", "));
     println!("  a running server offers it within seconds");
     Ok(())
@@ -47,7 +62,12 @@ pub fn list(settings: &Settings) -> Result<()> {
     for plugin in plugins.all() {
         let manifest = plugin.manifest();
         let actions = manifest.actions.keys().cloned().collect::<Vec<_>>().join(", ");
-        println!("{:<20} {:<10} {:<28} {actions}", manifest.name, manifest.version, plugin.origin());
+        println!(
+            "{:<20} {:<10} {:<28} {actions}",
+            manifest.name,
+            manifest.version,
+            plugin.origin()
+        );
     }
     for (file, problem) in plugins.broken() {
         println!("{file}: NOT LOADED: {problem}");
@@ -57,7 +77,11 @@ pub fn list(settings: &Settings) -> Result<()> {
 
 /// Logs what is loaded and, by name, what is not.
 pub fn report(plugins: &Registry) {
-    let names: Vec<_> = plugins.all().iter().map(|plugin| plugin.manifest().name.clone()).collect();
+    let names: Vec<_> = plugins
+        .all()
+        .iter()
+        .map(|plugin| plugin.manifest().name.clone())
+        .collect();
     tracing::info!(destinations = names.join(", "), "plugins are loaded");
     for (file, problem) in plugins.broken() {
         tracing::error!(file, problem, "a plugin is broken and was left out");

@@ -23,7 +23,11 @@ pub async fn run(settings: &Settings) -> Result<()> {
     let home = Home::open(&settings.data_dir, settings.master_key.as_deref())?;
     let engine = Engine::start(&home, settings).await?;
     let listener = bind(settings.listen).await?;
-    println!("heddle {} listening on http://{}", env!("CARGO_PKG_VERSION"), listener.local_addr()?);
+    println!(
+        "heddle {} listening on http://{}",
+        env!("CARGO_PKG_VERSION"),
+        listener.local_addr()?
+    );
     println!("  data in {}", home.path().display());
     println!("  stop with Ctrl-C");
     let stopping = CancellationToken::new();
@@ -33,14 +37,19 @@ pub async fn run(settings: &Settings) -> Result<()> {
         served = &mut served => return served,
         () = stop => {}
     }
-    println!("stopping: finishing what is in flight, for at most {} s", settings.shutdown_grace.as_secs());
+    println!(
+        "stopping: finishing what is in flight, for at most {} s",
+        settings.shutdown_grace.as_secs()
+    );
     stopping.cancel();
     // Callers that keep their connection open without a request would wait for ever.
     let _ = tokio::time::timeout(CALLERS_GRACE.min(settings.shutdown_grace), served).await;
     if engine.stop(settings.shutdown_grace).await {
         println!("stopped; nothing was in flight any more");
     } else {
-        println!("stopped; some deliveries were still in flight and will be tried again after the next start");
+        println!(
+            "stopped; some deliveries were still in flight and will be tried again after the next start"
+        );
     }
     Ok(())
 }

@@ -42,7 +42,11 @@ pub struct Setting {
 
 /// All settings, in the order of the documentation.
 pub const ALL: &[Setting] = &[
-    Setting { key: "listen", default: "127.0.0.1:8080", help: "The address and port to serve on." },
+    Setting {
+        key: "listen",
+        default: "127.0.0.1:8080",
+        help: "The address and port to serve on.",
+    },
     Setting {
         key: "data_dir",
         default: "./heddle-data",
@@ -78,20 +82,36 @@ pub const ALL: &[Setting] = &[
         default: "",
         help: "Requests for a host go elsewhere, for provider sandboxes and tests: api.hubapi.com=http://127.0.0.1:41001,…",
     },
-    Setting { key: "egress_timeout", default: "15s", help: "The longest that one request to a destination may take, its answer included." },
+    Setting {
+        key: "egress_timeout",
+        default: "15s",
+        help: "The longest that one request to a destination may take, its answer included.",
+    },
     Setting {
         key: "synchronous",
         default: "full",
         help: "full: an accepted event survives a power cut. normal: only a crash of the process; faster on slow disks.",
     },
-    Setting { key: "in_flight", default: "1024", help: "Deliveries under way at once, over all connections." },
+    Setting {
+        key: "in_flight",
+        default: "1024",
+        help: "Deliveries under way at once, over all connections.",
+    },
     Setting {
         key: "shutdown_grace",
         default: "20s",
         help: "How long a stop waits for what is in flight. What is then left is delivered after the next start.",
     },
-    Setting { key: "log", default: "info", help: "What is logged: error, warn, info, debug, or filters such as heddle_delivery=debug." },
-    Setting { key: "log_format", default: "text", help: "text or json; logs go to standard error." },
+    Setting {
+        key: "log",
+        default: "info",
+        help: "What is logged: error, warn, info, debug, or filters such as heddle_delivery=debug.",
+    },
+    Setting {
+        key: "log_format",
+        default: "text",
+        help: "text or json; logs go to standard error.",
+    },
 ];
 
 /// Gathers the settings. `flags` are those given on the command line.
@@ -105,7 +125,9 @@ pub fn load(
         None => BTreeMap::new(),
     };
     for (name, value) in environment {
-        let Some(key) = name.strip_prefix("HEDDLE_").map(str::to_ascii_lowercase) else { continue };
+        let Some(key) = name.strip_prefix("HEDDLE_").map(str::to_ascii_lowercase) else {
+            continue;
+        };
         if ALL.iter().any(|setting| setting.key == key) {
             values.insert(key, value);
         }
@@ -121,7 +143,9 @@ pub fn load(
 /// A TOML file whose tables and keys joined by `_` are the settings; lists are joined by commas.
 fn read_file(path: &Path) -> Result<BTreeMap<String, String>> {
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    let table: toml::Table = text.parse().with_context(|| format!("{} is not valid TOML", path.display()))?;
+    let table: toml::Table = text
+        .parse()
+        .with_context(|| format!("{} is not valid TOML", path.display()))?;
     let mut values = BTreeMap::new();
     flatten("", &table, &mut values).with_context(|| format!("in {}", path.display()))?;
     Ok(values)
@@ -158,23 +182,52 @@ fn text_of(value: &toml::Value) -> Result<String> {
 
 fn parse(values: &BTreeMap<String, String>) -> Result<Settings> {
     let get = |key: &str| -> Result<String> {
-        let setting = ALL.iter().find(|setting| setting.key == key).ok_or_else(|| anyhow!("no setting {key}"))?;
-        Ok(values.get(key).map_or(setting.default, String::as_str).trim().to_owned())
+        let setting = ALL
+            .iter()
+            .find(|setting| setting.key == key)
+            .ok_or_else(|| anyhow!("no setting {key}"))?;
+        Ok(values
+            .get(key)
+            .map_or(setting.default, String::as_str)
+            .trim()
+            .to_owned())
     };
-    let wrong = |key: &str| format!("the setting {key} (HEDDLE_{}) cannot be used", key.to_ascii_uppercase());
+    let wrong = |key: &str| {
+        format!(
+            "the setting {key} (HEDDLE_{}) cannot be used",
+            key.to_ascii_uppercase()
+        )
+    };
     let list = |key: &str| -> Result<Vec<String>> {
-        Ok(get(key)?.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect())
+        Ok(get(key)?
+            .split(',')
+            .map(str::trim)
+            .filter(|item| !item.is_empty())
+            .map(str::to_owned)
+            .collect())
     };
     let wait = |key: &str| -> Result<Duration> {
         let schedule: Schedule = get(key)?.parse().with_context(|| wrong(key))?;
-        schedule.wait_after(0).filter(|wait| !wait.is_zero()).ok_or_else(|| anyhow!("must be longer than nothing")).with_context(|| wrong(key))
+        schedule
+            .wait_after(0)
+            .filter(|wait| !wait.is_zero())
+            .ok_or_else(|| anyhow!("must be longer than nothing"))
+            .with_context(|| wrong(key))
     };
     let one_of = |key: &str, words: &[&str]| -> Result<String> {
         let word = get(key)?.to_ascii_lowercase();
-        if words.contains(&word.as_str()) { Ok(word) } else { Err(anyhow!("write one of {}", words.join(", "))).with_context(|| wrong(key)) }
+        if words.contains(&word.as_str()) {
+            Ok(word)
+        } else {
+            Err(anyhow!("write one of {}", words.join(", "))).with_context(|| wrong(key))
+        }
     };
     let environment = get("environment")?;
-    if environment.is_empty() || !environment.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.') {
+    if environment.is_empty()
+        || !environment
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
+    {
         return Err(anyhow!("letters, digits, - and . are allowed")).with_context(|| wrong("environment"));
     }
     let in_flight: usize = get("in_flight")?.parse().with_context(|| wrong("in_flight"))?;
@@ -182,12 +235,20 @@ fn parse(values: &BTreeMap<String, String>) -> Result<Settings> {
         return Err(anyhow!("must be at least 1")).with_context(|| wrong("in_flight"));
     }
     Ok(Settings {
-        listen: get("listen")?.parse().context("write an address and a port, such as 127.0.0.1:8080").with_context(|| wrong("listen"))?,
+        listen: get("listen")?
+            .parse()
+            .context("write an address and a port, such as 127.0.0.1:8080")
+            .with_context(|| wrong("listen"))?,
         data_dir: PathBuf::from(get("data_dir")?),
         environment,
-        retry_schedule: get("retry_schedule")?.parse().with_context(|| wrong("retry_schedule"))?,
+        retry_schedule: get("retry_schedule")?
+            .parse()
+            .with_context(|| wrong("retry_schedule"))?,
         egress_allow_networks: list("egress_allow_networks")?,
-        egress_allow_http: matches!(one_of("egress_allow_http", &["true", "false", "1", "0", "yes", "no"])?.as_str(), "true" | "1" | "yes"),
+        egress_allow_http: matches!(
+            one_of("egress_allow_http", &["true", "false", "1", "0", "yes", "no"])?.as_str(),
+            "true" | "1" | "yes"
+        ),
         egress_routes: list("egress_routes")?,
         egress_timeout: wait("egress_timeout")?,
         master_key: Some(get("master_key")?).filter(|key| !key.is_empty()),
@@ -204,7 +265,9 @@ mod tests {
     use super::*;
 
     fn from(pairs: &[(&str, &str)]) -> Result<Settings> {
-        let environment = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let environment = pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         load(None, environment, &[])
     }
 
@@ -226,9 +289,20 @@ mod tests {
             "listen = '127.0.0.1:1'\ndata_dir = '/a'\n[egress]\nallow_http = true\nallow_networks = ['10.0.0.0/8', '127.0.0.0/8']\n",
         )
         .unwrap();
-        let environment = [("HEDDLE_LISTEN".to_owned(), "127.0.0.1:2".to_owned()), ("HEDDLE_DATA_DIR".to_owned(), "/b".to_owned())];
-        let settings = load(Some(&file), environment.into_iter(), &[("data_dir", Some("/c".to_owned()))]).unwrap();
-        assert_eq!((settings.listen.port(), settings.data_dir.to_str()), (2, Some("/c")));
+        let environment = [
+            ("HEDDLE_LISTEN".to_owned(), "127.0.0.1:2".to_owned()),
+            ("HEDDLE_DATA_DIR".to_owned(), "/b".to_owned()),
+        ];
+        let settings = load(
+            Some(&file),
+            environment.into_iter(),
+            &[("data_dir", Some("/c".to_owned()))],
+        )
+        .unwrap();
+        assert_eq!(
+            (settings.listen.port(), settings.data_dir.to_str()),
+            (2, Some("/c"))
+        );
         assert!(settings.egress_allow_http);
         assert_eq!(settings.egress_allow_networks, ["10.0.0.0/8", "127.0.0.0/8"]);
         std::fs::write(&file, "lissen = 'x'").unwrap();
@@ -241,9 +315,16 @@ mod tests {
     fn the_documentation_has_every_setting_with_its_default() {
         let documented = include_str!("../../../docs/configuration.md");
         for Setting { key, default, .. } in ALL {
-            let default = if default.is_empty() { "none".to_owned() } else { format!("`{default}`") };
+            let default = if default.is_empty() {
+                "none".to_owned()
+            } else {
+                format!("`{default}`")
+            };
             let row = format!("| `{key}` | `HEDDLE_{}` | {default} |", key.to_ascii_uppercase());
-            assert!(documented.contains(&row), "docs/configuration.md has no row that begins with {row}");
+            assert!(
+                documented.contains(&row),
+                "docs/configuration.md has no row that begins with {row}"
+            );
         }
     }
 

@@ -30,8 +30,8 @@ pub(crate) const MAX_LIFTED_BYTES: usize = 2 * (MAX_BODY_BYTES + 128 * 1024);
 /// above the guest fits beside it on every one of them.
 pub(crate) const MAX_STACK_BYTES: usize = 512 * 1024;
 
-/// Core instances of one component. componentize-py links some twenty.
-pub(crate) const MAX_CORE_INSTANCES: u32 = 32;
+/// Core instances of one component. componentize-py links 38.
+pub(crate) const MAX_CORE_INSTANCES: u32 = 64;
 
 /// Linear memories of one component. Toolchains make one; an adapter module may bring its own.
 pub(crate) const MAX_MEMORIES: u32 = 2;

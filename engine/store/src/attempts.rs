@@ -20,13 +20,25 @@ impl Store {
     /// Ends the attempt under way: writes it into the history and moves its delivery on. An attempt
     /// whose lease had lapsed is stale and changes nothing, so that this may be repeated.
     pub async fn record_attempt(&self, record: AttemptRecord) -> Result<Settled, StoreError> {
-        let body = record.attempt.response.as_ref().map_or(0, |response| response.body.len());
-        self.write(1024 + body, move |connection, effects| settle(connection, effects, &record)).await
+        let body = record
+            .attempt
+            .response
+            .as_ref()
+            .map_or(0, |response| response.body.len());
+        self.write(1024 + body, move |connection, effects| {
+            settle(connection, effects, &record)
+        })
+        .await
     }
 
     /// The attempts of a delivery that the caller has found in its organisation, the newest first.
-    pub async fn list_attempts(&self, delivery: DeliveryId, page: Page) -> Result<PageOf<Attempt>, StoreError> {
-        self.read(move |connection| list(connection, delivery, &page)).await
+    pub async fn list_attempts(
+        &self,
+        delivery: DeliveryId,
+        page: Page,
+    ) -> Result<PageOf<Attempt>, StoreError> {
+        self.read(move |connection| list(connection, delivery, &page))
+            .await
     }
 
     /// One attempt of a delivery.
@@ -67,13 +79,22 @@ fn settle(
     effects: &mut Effects,
     record: &AttemptRecord,
 ) -> Result<Settled, StoreError> {
-    let AttemptRecord { attempt, outcome, now, .. } = record;
-    let Some(before) = deliveries::find(connection, record.delivery)? else { return Ok(Settled::Stale) };
+    let AttemptRecord {
+        attempt,
+        outcome,
+        now,
+        ..
+    } = record;
+    let Some(before) = deliveries::find(connection, record.delivery)? else {
+        return Ok(Settled::Stale);
+    };
     if before.state.status != Status::Processing || before.state.attempt_count != attempt.number {
         return Ok(Settled::Stale);
     }
     let (used, forced) = (before.connection, before.state.forced);
-    let state = before.state.settle(outcome, *now, &record.schedule, record.seed)?;
+    let state = before
+        .state
+        .settle(outcome, *now, &record.schedule, record.seed)?;
     insert(connection, record.delivery, attempt)?;
     let error = columns::cut(&attempt.message, MAX_MESSAGE_BYTES);
     let last_error = (outcome.verdict != Verdict::Delivered).then_some(error);
@@ -110,7 +131,9 @@ pub(crate) fn insert(
         attempt.status,
         attempt.steps
     ])?;
-    let Some(response) = &attempt.response else { return Ok(()) };
+    let Some(response) = &attempt.response else {
+        return Ok(());
+    };
     let sql = "INSERT INTO attempt_responses (attempt, status, headers, body, truncated)
                VALUES (?1, ?2, ?3, ?4, ?5)";
     connection.prepare_cached(sql)?.execute(params![
@@ -131,17 +154,17 @@ fn list(connection: &Connection, delivery: DeliveryId, page: &Page) -> Result<Pa
     let mut statement = connection.prepare_cached(&sql)?;
     let values = params![delivery.as_bytes(), behind, page::one_more(page.limit)];
     let records = statement.query_map(values, from_row)?.collect::<Result<_, _>>()?;
-    Ok(page::page(records, page.limit, |attempt: &Attempt| attempt.number))
+    Ok(page::page(records, page.limit, |attempt: &Attempt| {
+        attempt.number
+    }))
 }
 
-fn find(
-    connection: &Connection,
-    delivery: DeliveryId,
-    id: AttemptId,
-) -> Result<Option<Attempt>, StoreError> {
+fn find(connection: &Connection, delivery: DeliveryId, id: AttemptId) -> Result<Option<Attempt>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM attempts WHERE delivery = ?1 AND id = ?2");
     let mut statement = connection.prepare_cached(&sql)?;
-    Ok(statement.query_row([delivery.as_bytes(), id.as_bytes()], from_row).optional()?)
+    Ok(statement
+        .query_row([delivery.as_bytes(), id.as_bytes()], from_row)
+        .optional()?)
 }
 
 fn response(connection: &Connection, attempt: AttemptId) -> Result<Option<ResponseDetails>, StoreError> {
@@ -154,5 +177,8 @@ fn response(connection: &Connection, attempt: AttemptId) -> Result<Option<Respon
             truncated: row.get(3)?,
         })
     };
-    Ok(connection.prepare_cached(sql)?.query_row([attempt.as_bytes()], read).optional()?)
+    Ok(connection
+        .prepare_cached(sql)?
+        .query_row([attempt.as_bytes()], read)
+        .optional()?)
 }

@@ -23,7 +23,10 @@ pub(crate) struct Generation(u64);
 
 impl<K, V> Default for Cache<K, V> {
     fn default() -> Self {
-        Self(RwLock::new(Entries { map: HashMap::new(), generation: 0 }))
+        Self(RwLock::new(Entries {
+            map: HashMap::new(),
+            generation: 0,
+        }))
     }
 }
 
@@ -34,7 +37,11 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
         K: Borrow<Q>,
     {
         let entries = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        entries.map.get(key).cloned().ok_or(Generation(entries.generation))
+        entries
+            .map
+            .get(key)
+            .cloned()
+            .ok_or(Generation(entries.generation))
     }
 
     /// Keeps an entry, unless something was written since it was read.
@@ -67,10 +74,14 @@ mod tests {
     #[test]
     fn what_was_read_before_a_write_is_not_kept_after_it() {
         let cache = Cache::<u8, u8>::default();
-        let Err(before) = cache.get(&1) else { panic!("an empty cache has nothing") };
+        let Err(before) = cache.get(&1) else {
+            panic!("an empty cache has nothing")
+        };
         cache.forget(&1);
         cache.insert(before, 1, 10);
-        let Err(after) = cache.get(&1) else { panic!("a stale entry was kept") };
+        let Err(after) = cache.get(&1) else {
+            panic!("a stale entry was kept")
+        };
         cache.insert(after, 1, 11);
         assert_eq!(cache.get(&1).ok(), Some(11));
     }

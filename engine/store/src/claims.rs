@@ -37,7 +37,10 @@ impl Store {
         let bytes = 256 * requests.iter().map(|request| request.limit).sum::<usize>();
         self.write(bytes, move |connection, _| {
             let mut round = Round::new(connection, now, leased_until);
-            let claims = requests.iter().map(|request| round.lane(request)).collect::<Result<_, _>>()?;
+            let claims = requests
+                .iter()
+                .map(|request| round.lane(request))
+                .collect::<Result<_, _>>()?;
             round.moves.write(connection, now)?;
             Ok(claims)
         })
@@ -123,12 +126,19 @@ fn next_due(
         "SELECT due_at FROM deliveries INDEXED BY lanes
          WHERE connection = ?1 AND due_at IS NOT NULL ORDER BY due_at LIMIT 1"
     };
-    let due = connection.prepare_cached(sql)?.query_row([lane.as_bytes()], |row| row.get(0)).optional()?;
+    let due = connection
+        .prepare_cached(sql)?
+        .query_row([lane.as_bytes()], |row| row.get(0))
+        .optional()?;
     Ok(due.map(Timestamp))
 }
 
 /// Tells the dispatcher of a lane, if it has work.
-pub(crate) fn wake(connection: &Connection, effects: &mut Effects, lane: ConnectionId) -> Result<(), StoreError> {
+pub(crate) fn wake(
+    connection: &Connection,
+    effects: &mut Effects,
+    lane: ConnectionId,
+) -> Result<(), StoreError> {
     if let Some(due_at) = next_due(connection, lane, false)? {
         effects.due(lane, due_at);
     }
@@ -148,7 +158,14 @@ struct Round<'a> {
 impl<'a> Round<'a> {
     fn new(connection: &'a Connection, now: Timestamp, leased_until: Timestamp) -> Self {
         let (events, rules) = (HashMap::new(), HashMap::new());
-        Self { connection, now, leased_until, events, rules, moves: Moves::default() }
+        Self {
+            connection,
+            now,
+            leased_until,
+            events,
+            rules,
+            moves: Moves::default(),
+        }
     }
 
     fn lane(&mut self, request: &ClaimRequest) -> Result<LaneClaim, StoreError> {
@@ -165,7 +182,11 @@ impl<'a> Round<'a> {
             claimed.extend(self.take(delivery)?);
         }
         let next_due = next_due(self.connection, request.connection, request.forced_only)?;
-        Ok(LaneClaim { connection: request.connection, claimed, next_due })
+        Ok(LaneClaim {
+            connection: request.connection,
+            claimed,
+            next_due,
+        })
     }
 
     fn take(&mut self, delivery: DeliveryRecord) -> Result<Option<Claimed>, StoreError> {

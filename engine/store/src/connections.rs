@@ -20,7 +20,10 @@ impl Store {
     /// Makes a connection in its workspace, which the caller has found in its organisation.
     pub async fn create_connection(&self, destination: Destination) -> Result<(), StoreError> {
         let sealer = self.sealer();
-        self.write(4096, move |connection, _| insert(connection, &sealer, &destination)).await
+        self.write(4096, move |connection, _| {
+            insert(connection, &sealer, &destination)
+        })
+        .await
     }
 
     /// One connection, its secrets opened.
@@ -30,7 +33,8 @@ impl Store {
         id: ConnectionId,
     ) -> Result<Option<Destination>, StoreError> {
         let sealer = self.sealer();
-        self.read(move |connection| find_in(connection, &sealer, organisation, id)).await
+        self.read(move |connection| find_in(connection, &sealer, organisation, id))
+            .await
     }
 
     /// All connections of an organisation or of one of its workspaces, the oldest first.
@@ -40,7 +44,8 @@ impl Store {
         workspace: Option<WorkspaceId>,
     ) -> Result<Vec<Destination>, StoreError> {
         let sealer = self.sealer();
-        self.read(move |connection| list(connection, &sealer, organisation, workspace)).await
+        self.read(move |connection| list(connection, &sealer, organisation, workspace))
+            .await
     }
 
     /// Writes everything but the workspace, the type and the making of a connection; returns whether
@@ -84,7 +89,10 @@ impl Store {
             Err(generation) => generation,
         };
         let sealer = self.sealer();
-        let found = self.read(move |connection| find(connection, &sealer, id)).await?.map(Arc::new);
+        let found = self
+            .read(move |connection| find(connection, &sealer, id))
+            .await?
+            .map(Arc::new);
         if let Some(found) = &found {
             cache.insert(generation, id, Arc::clone(found));
         }
@@ -93,12 +101,18 @@ impl Store {
 }
 
 fn place(id: &ConnectionId) -> Place<'_> {
-    Place { table: "connections", row: id.as_bytes() }
+    Place {
+        table: "connections",
+        row: id.as_bytes(),
+    }
 }
 
 fn seal(sealer: &Sealer, destination: &Destination) -> Result<Vec<u8>, StoreError> {
-    let secrets: BTreeMap<&str, &str> =
-        destination.secrets.iter().map(|(key, secret)| (key.as_str(), secret.reveal())).collect();
+    let secrets: BTreeMap<&str, &str> = destination
+        .secrets
+        .iter()
+        .map(|(key, secret)| (key.as_str(), secret.reveal()))
+        .collect();
     sealer.seal(place(&destination.id), columns::to_json(&secrets)?.as_bytes())
 }
 
@@ -113,9 +127,10 @@ fn health_columns(health: &Health) -> (Option<&'static str>, Option<&str>) {
 fn from_row(row: &Row<'_>) -> rusqlite::Result<(Destination, Vec<u8>)> {
     let health = match row.get::<_, Option<String>>("inactive_detail")? {
         None => Health::Active,
-        Some(detail) => {
-            Health::Inactive { reason: columns::word(row, "inactive_reason", InactiveReason::parse)?, detail }
-        }
+        Some(detail) => Health::Inactive {
+            reason: columns::word(row, "inactive_reason", InactiveReason::parse)?,
+            detail,
+        },
     };
     let destination = Destination {
         id: ConnectionId::from_bytes(row.get("id")?),
@@ -133,12 +148,18 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<(Destination, Vec<u8>)> {
     Ok((destination, row.get("secrets")?))
 }
 
-fn opened((mut destination, sealed): (Destination, Vec<u8>), sealer: &Sealer) -> Result<Destination, StoreError> {
+fn opened(
+    (mut destination, sealed): (Destination, Vec<u8>),
+    sealer: &Sealer,
+) -> Result<Destination, StoreError> {
     let text = sealer.open_text(place(&destination.id), &sealed)?;
     // serde's message could quote what it read.
-    let secrets: BTreeMap<String, String> =
-        serde_json::from_str(&text).map_err(|_| StoreError::broken("the secrets of a connection are unreadable"))?;
-    destination.secrets = secrets.into_iter().map(|(key, secret)| (key, Secret::new(secret))).collect();
+    let secrets: BTreeMap<String, String> = serde_json::from_str(&text)
+        .map_err(|_| StoreError::broken("the secrets of a connection are unreadable"))?;
+    destination.secrets = secrets
+        .into_iter()
+        .map(|(key, secret)| (key, Secret::new(secret)))
+        .collect();
     Ok(destination)
 }
 
@@ -164,9 +185,16 @@ fn insert(connection: &Connection, sealer: &Sealer, destination: &Destination) -
     Ok(())
 }
 
-fn find(connection: &Connection, sealer: &Sealer, id: ConnectionId) -> Result<Option<Destination>, StoreError> {
+fn find(
+    connection: &Connection,
+    sealer: &Sealer,
+    id: ConnectionId,
+) -> Result<Option<Destination>, StoreError> {
     let sql = "SELECT * FROM connections WHERE id = ?1";
-    let found = connection.prepare_cached(sql)?.query_row([id.as_bytes()], from_row).optional()?;
+    let found = connection
+        .prepare_cached(sql)?
+        .query_row([id.as_bytes()], from_row)
+        .optional()?;
     found.map(|row| opened(row, sealer)).transpose()
 }
 
@@ -240,7 +268,9 @@ fn delete(
         .prepare_cached(sql)?
         .query_row([id.as_bytes(), organisation.as_bytes()], |row| row.get(0))
         .optional()?;
-    let Some(workspace) = found.map(WorkspaceId::from_bytes) else { return Ok(ConnectionDeletion::NotFound) };
+    let Some(workspace) = found.map(WorkspaceId::from_bytes) else {
+        return Ok(ConnectionDeletion::NotFound);
+    };
     let using = rules::of_connection(connection, id)?;
     if !force && using.iter().any(|rule| rule.active) {
         return Ok(ConnectionDeletion::HasActiveRules);
@@ -248,7 +278,9 @@ fn delete(
     for rule in &using {
         rules::delete(connection, effects, rule, now)?;
     }
-    connection.prepare_cached("DELETE FROM connections WHERE id = ?1")?.execute([id.as_bytes()])?;
+    connection
+        .prepare_cached("DELETE FROM connections WHERE id = ?1")?
+        .execute([id.as_bytes()])?;
     effects.connection(id);
     effects.rules(workspace);
     Ok(ConnectionDeletion::Deleted)

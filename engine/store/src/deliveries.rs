@@ -28,7 +28,8 @@ impl Store {
         event: EventId,
         rule: RuleId,
     ) -> Result<Option<DeliveryRecord>, StoreError> {
-        self.read(move |connection| find_in(connection, organisation, event, rule)).await
+        self.read(move |connection| find_in(connection, organisation, event, rule))
+            .await
     }
 
     /// Has a delivery tried now: one that waits, or, as a fresh run, one that has ended.
@@ -53,7 +54,10 @@ impl Store {
         rule: RuleId,
         now: Timestamp,
     ) -> Result<DeliveryRecord, CancelError> {
-        self.write(512, move |connection, _| cancel(connection, organisation, event, rule, now)).await?
+        self.write(512, move |connection, _| {
+            cancel(connection, organisation, event, rule, now)
+        })
+        .await?
     }
 
     /// Calls off whatever has not ended of an event; returns the event then, `None` if there is none.
@@ -63,7 +67,10 @@ impl Store {
         event: EventId,
         now: Timestamp,
     ) -> Result<Option<EventRecord>, StoreError> {
-        self.write(512, move |connection, _| cancel_all(connection, organisation, event, now)).await
+        self.write(512, move |connection, _| {
+            cancel_all(connection, organisation, event, now)
+        })
+        .await
     }
 }
 
@@ -130,7 +137,10 @@ pub(crate) fn insert(
         delivery.state.forced,
         event.created_at.0
     ];
-    let lane = connection.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?;
+    let lane = connection
+        .prepare_cached(sql)?
+        .query_row(values, |row| row.get(0))
+        .optional()?;
     Ok(lane.map(ConnectionId::from_bytes))
 }
 
@@ -194,7 +204,10 @@ fn update(connection: &Connection, after: &DeliveryRecord) -> Result<(), StoreEr
 /// A delivery by its id, whatever its organisation.
 pub(crate) fn find(connection: &Connection, id: DeliveryId) -> Result<Option<DeliveryRecord>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM deliveries WHERE id = ?1");
-    Ok(connection.prepare_cached(&sql)?.query_row([id.as_bytes()], from_row).optional()?)
+    Ok(connection
+        .prepare_cached(&sql)?
+        .query_row([id.as_bytes()], from_row)
+        .optional()?)
 }
 
 fn of_event(connection: &Connection, event: EventId) -> Result<Vec<DeliveryRecord>, StoreError> {
@@ -212,7 +225,10 @@ fn find_in(
              AND EXISTS (SELECT 1 FROM events WHERE id = ?1 AND organisation = ?3)"
     );
     let values = [event.as_bytes(), rule.as_bytes(), organisation.as_bytes()];
-    Ok(connection.prepare_cached(&sql)?.query_row(values, from_row).optional()?)
+    Ok(connection
+        .prepare_cached(&sql)?
+        .query_row(values, from_row)
+        .optional()?)
 }
 
 /// The outer result undoes the command; the inner one is the answer to a wish that changed nothing.
@@ -251,7 +267,9 @@ fn cancel(
     let Some(before) = find_in(connection, organisation, event, rule)? else {
         return Ok(Err(CancelError::NotFound));
     };
-    let Ok(state) = before.state.cancel() else { return Ok(Err(CancelError::AlreadyFinal)) };
+    let Ok(state) = before.state.cancel() else {
+        return Ok(Err(CancelError::AlreadyFinal));
+    };
     let mut moves = Moves::default();
     let after = put(connection, &mut moves, before, state, None, now)?;
     moves.write(connection, now)?;
@@ -288,12 +306,18 @@ pub(crate) fn cancel_of_rule(connection: &Connection, rule: &Rule, now: Timestam
         put(connection, &mut moves, before, state, None, now)?;
     }
     moves.write(connection, now)?;
-    let waiting = "INDEXED BY lanes WHERE connection = ?1 AND (due_at, id) > (?2, ?3) AND rule = ?4
+    let waiting = "INDEXED BY lanes WHERE connection = ?1 AND due_at IS NOT NULL
+                   AND (due_at, id) > (?2, ?3) AND rule = ?4
                    ORDER BY due_at, id LIMIT ?5";
     let mut behind = (i64::MIN, [0; 16]);
     loop {
-        let values =
-            params![rule.connection.as_bytes(), behind.0, behind.1, rule.id.as_bytes(), BATCH as i64];
+        let values = params![
+            rule.connection.as_bytes(),
+            behind.0,
+            behind.1,
+            rule.id.as_bytes(),
+            BATCH as i64
+        ];
         let batch = select(connection, waiting, values)?;
         let Some(last) = batch.last() else { return Ok(()) };
         behind = (last.state.due_at.unwrap_or_default().0, *last.id.as_bytes());

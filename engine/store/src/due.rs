@@ -52,12 +52,18 @@ mod tests {
     #[tokio::test]
     async fn the_earliest_time_of_a_lane_is_kept_until_it_is_taken() {
         let board = DueBoard::default();
-        let (a, b) = (ConnectionId::from_bytes([1; 16]), ConnectionId::from_bytes([2; 16]));
+        let (a, b) = (
+            ConnectionId::from_bytes([1; 16]),
+            ConnectionId::from_bytes([2; 16]),
+        );
         board.add([(a, Timestamp(20)), (b, Timestamp(5))]);
         board.add([(a, Timestamp(10))]);
         board.add([(a, Timestamp(30))]);
         board.notified().await;
-        assert_eq!(board.take(), HashMap::from([(a, Timestamp(10)), (b, Timestamp(5))]));
+        assert_eq!(
+            board.take(),
+            HashMap::from([(a, Timestamp(10)), (b, Timestamp(5))])
+        );
         assert!(board.take().is_empty());
     }
 }

@@ -33,11 +33,15 @@ pub enum StoreError {
 
 impl StoreError {
     pub(crate) fn unavailable(reason: impl Into<String>) -> Self {
-        Self::Unavailable { reason: reason.into() }
+        Self::Unavailable {
+            reason: reason.into(),
+        }
     }
 
     pub(crate) fn broken(reason: impl Into<String>) -> Self {
-        Self::Broken { reason: reason.into() }
+        Self::Broken {
+            reason: reason.into(),
+        }
     }
 }
 

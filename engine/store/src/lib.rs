@@ -89,7 +89,15 @@ impl Store {
         let writer = Writer::start(connection, Arc::clone(&shared))
             .map_err(|error| OpenError::Machine(error.to_string()))?;
         let readers = Readers::new(config.path, config.readers);
-        Ok(Self { inner: Arc::new(Inner { writer, readers, reader_count: config.readers, sealer, shared }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                writer,
+                readers,
+                reader_count: config.readers,
+                sealer,
+                shared,
+            }),
+        })
     }
 
     /// Which connections got work, and from when it is due. The store writes on it after every

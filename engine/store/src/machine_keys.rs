@@ -13,7 +13,8 @@ impl Store {
     /// Makes a machine key.
     pub async fn create_machine_key(&self, key: MachineKey) -> Result<(), StoreError> {
         let sealer = self.sealer();
-        self.write(256, move |connection, _| insert(connection, &sealer, &key)).await
+        self.write(256, move |connection, _| insert(connection, &sealer, &key))
+            .await
     }
 
     /// The machine key of that access key. Kept in memory once it was found; one that another
@@ -25,7 +26,9 @@ impl Store {
             Err(generation) => generation,
         };
         let (sealer, wanted) = (self.sealer(), access_key.to_owned());
-        let key = self.read(move |connection| find(connection, &sealer, &wanted)).await?;
+        let key = self
+            .read(move |connection| find(connection, &sealer, &wanted))
+            .await?;
         if let Some(key) = &key {
             cache.insert(generation, key.access_key.clone(), key.clone());
         }
@@ -34,7 +37,10 @@ impl Store {
 }
 
 fn place(access_key: &str) -> Place<'_> {
-    Place { table: "machine_keys", row: access_key.as_bytes() }
+    Place {
+        table: "machine_keys",
+        row: access_key.as_bytes(),
+    }
 }
 
 fn insert(connection: &Connection, sealer: &Sealer, key: &MachineKey) -> Result<(), StoreError> {
@@ -67,7 +73,11 @@ fn find(
         };
         Ok((key, row.get::<_, Vec<u8>>("secret")?))
     };
-    let Some((key, sealed)) = connection.prepare_cached(sql)?.query_row([access_key], read).optional()? else {
+    let Some((key, sealed)) = connection
+        .prepare_cached(sql)?
+        .query_row([access_key], read)
+        .optional()?
+    else {
         return Ok(None);
     };
     let secret = Secret::new(sealer.open_text(place(access_key), &sealed)?);

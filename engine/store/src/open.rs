@@ -23,8 +23,14 @@ const STATEMENTS: usize = 128;
 /// Opens the connection that writes: makes or migrates the database and checks the master key.
 pub(crate) fn writer(config: &StoreConfig, sealer: &Sealer) -> Result<Connection, OpenError> {
     let path = &config.path;
-    create_private(path).map_err(|source| OpenError::File { path: path.clone(), source })?;
-    let sqlite = |source| OpenError::Sqlite { path: path.clone(), source };
+    create_private(path).map_err(|source| OpenError::File {
+        path: path.clone(),
+        source,
+    })?;
+    let sqlite = |source| OpenError::Sqlite {
+        path: path.clone(),
+        source,
+    };
     let mut connection = Connection::open_with_flags(path, flags()).map_err(sqlite)?;
     set_up(&connection).map_err(sqlite)?;
     refuse_foreign(&connection, path)?;
@@ -68,24 +74,40 @@ fn set_up(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 fn refuse_foreign(connection: &Connection, path: &Path) -> Result<(), OpenError> {
-    let sqlite = |source| OpenError::Sqlite { path: path.to_owned(), source };
-    let id: i32 =
-        connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(sqlite)?;
-    let objects: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(sqlite)?;
+    let sqlite = |source| OpenError::Sqlite {
+        path: path.to_owned(),
+        source,
+    };
+    // In this order, since another process may be making the database: it writes the id first.
+    let objects: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(sqlite)?;
+    let id = application_id(connection).map_err(sqlite)?;
     if id != APPLICATION_ID && (id != 0 || objects > 0) {
-        return Err(OpenError::Foreign { path: path.to_owned() });
+        return Err(OpenError::Foreign {
+            path: path.to_owned(),
+        });
     }
     let found = migrate::version(connection).map_err(sqlite)?;
     let known = migrate::latest();
     if found > known {
-        return Err(OpenError::Newer { path: path.to_owned(), found, known });
+        return Err(OpenError::Newer {
+            path: path.to_owned(),
+            found,
+            known,
+        });
     }
     Ok(())
 }
 
+fn application_id(connection: &Connection) -> rusqlite::Result<i32> {
+    connection.pragma_query_value(None, "application_id", |row| row.get(0))
+}
+
 fn prepare(connection: &mut Connection, synchronous: Synchronous) -> rusqlite::Result<()> {
-    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    if application_id(connection)? != APPLICATION_ID {
+        connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    }
     connection.pragma_update(None, "journal_mode", "wal")?;
     let level = match synchronous {
         Synchronous::Full => "full",
@@ -100,23 +122,38 @@ fn prepare(connection: &mut Connection, synchronous: Synchronous) -> rusqlite::R
 
 /// Compares the master key with the one that the database was made with.
 fn check_key(connection: &Connection, sealer: &Sealer, path: &Path) -> Result<(), OpenError> {
-    const PLACE: Place<'_> = Place { table: "meta", row: b"key_check" };
-    let sqlite = |source| OpenError::Sqlite { path: path.to_owned(), source };
+    const PLACE: Place<'_> = Place {
+        table: "meta",
+        row: b"key_check",
+    };
+    let sqlite = |source| OpenError::Sqlite {
+        path: path.to_owned(),
+        source,
+    };
     let read = || {
         connection
-            .query_row("SELECT value FROM meta WHERE name = 'key_check'", [], |row| row.get::<_, Vec<u8>>(0))
+            .query_row("SELECT value FROM meta WHERE name = 'key_check'", [], |row| {
+                row.get::<_, Vec<u8>>(0)
+            })
             .optional()
             .map_err(sqlite)
     };
     if read()?.is_none() {
-        let check = sealer.seal(PLACE, b"heddle").map_err(|error| OpenError::Machine(error.to_string()))?;
+        let check = sealer
+            .seal(PLACE, b"heddle")
+            .map_err(|error| OpenError::Machine(error.to_string()))?;
         // Another process may have been faster; then its key counts.
         connection
-            .execute("INSERT OR IGNORE INTO meta (name, value) VALUES ('key_check', ?1)", [check])
+            .execute(
+                "INSERT OR IGNORE INTO meta (name, value) VALUES ('key_check', ?1)",
+                [check],
+            )
             .map_err(sqlite)?;
     }
     match read()? {
         Some(check) if sealer.open(PLACE, &check).is_ok() => Ok(()),
-        _ => Err(OpenError::WrongMasterKey { path: path.to_owned() }),
+        _ => Err(OpenError::WrongMasterKey {
+            path: path.to_owned(),
+        }),
     }
 }

@@ -15,7 +15,10 @@ impl Store {
         name: String,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.write(name.len(), move |connection, _| insert(connection, id, &name, now)).await
+        self.write(name.len(), move |connection, _| {
+            insert(connection, id, &name, now)
+        })
+        .await
     }
 
     /// The organisation that was made first.
@@ -31,13 +34,18 @@ impl Store {
 
 fn insert(connection: &Connection, id: OrganisationId, name: &str, now: Timestamp) -> Result<(), StoreError> {
     let sql = "INSERT INTO organisations (id, name, created_at) VALUES (?1, ?2, ?3)";
-    connection.prepare_cached(sql)?.execute(params![id.as_bytes(), name, now.0])?;
+    connection
+        .prepare_cached(sql)?
+        .execute(params![id.as_bytes(), name, now.0])?;
     Ok(())
 }
 
 fn first(connection: &Connection) -> Result<Option<OrganisationId>, StoreError> {
     let sql = "SELECT id FROM organisations ORDER BY created_at, id LIMIT 1";
-    let id = connection.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?;
+    let id = connection
+        .prepare_cached(sql)?
+        .query_row([], |row| row.get(0))
+        .optional()?;
     Ok(id.map(OrganisationId::from_bytes))
 }
 

@@ -46,7 +46,9 @@ impl Key for u32 {
 /// The key that a page starts behind.
 pub(crate) fn parse<K: Key>(cursor: Option<&str>) -> Result<Option<K>, StoreError> {
     let Some(cursor) = cursor else { return Ok(None) };
-    let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| StoreError::BadCursor)?;
+    let bytes = URL_SAFE_NO_PAD
+        .decode(cursor)
+        .map_err(|_| StoreError::BadCursor)?;
     match bytes.split_first() {
         Some((tag, key)) if *tag == K::TAG => K::from_bytes(key).map(Some).ok_or(StoreError::BadCursor),
         _ => Err(StoreError::BadCursor),

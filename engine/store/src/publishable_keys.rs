@@ -32,7 +32,8 @@ impl Store {
         organisation: OrganisationId,
         workspace: WorkspaceId,
     ) -> Result<Option<PublishableKey>, StoreError> {
-        self.read(move |connection| find_of(connection, organisation, workspace)).await
+        self.read(move |connection| find_of(connection, organisation, workspace))
+            .await
     }
 }
 
@@ -68,9 +69,16 @@ fn find(
     let read = |row: &Row<'_>| {
         let key = from_row(row)?;
         let workspace = key.workspace;
-        Ok((key, workspace, OrganisationId::from_bytes(row.get("organisation")?)))
+        Ok((
+            key,
+            workspace,
+            OrganisationId::from_bytes(row.get("organisation")?),
+        ))
     };
-    Ok(connection.prepare_cached(sql)?.query_row([text], read).optional()?)
+    Ok(connection
+        .prepare_cached(sql)?
+        .query_row([text], read)
+        .optional()?)
 }
 
 fn find_of(
@@ -81,5 +89,7 @@ fn find_of(
     let sql = "SELECT k.* FROM publishable_keys k JOIN workspaces w ON w.id = k.workspace
                WHERE k.workspace = ?1 AND w.organisation = ?2";
     let mut statement = connection.prepare_cached(sql)?;
-    Ok(statement.query_row([workspace.as_bytes(), organisation.as_bytes()], from_row).optional()?)
+    Ok(statement
+        .query_row([workspace.as_bytes(), organisation.as_bytes()], from_row)
+        .optional()?)
 }

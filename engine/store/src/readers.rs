@@ -18,7 +18,11 @@ pub(crate) struct Readers {
 
 impl Readers {
     pub fn new(path: PathBuf, connections: usize) -> Self {
-        Self { path, idle: Arc::default(), permits: Arc::new(Semaphore::new(connections.max(1))) }
+        Self {
+            path,
+            idle: Arc::default(),
+            permits: Arc::new(Semaphore::new(connections.max(1))),
+        }
     }
 
     /// Runs `work` on one of the connections. It sees everything that was acknowledged.
@@ -41,10 +45,14 @@ impl Readers {
                 None => open::reader(&path)?,
             };
             let result = work(&connection);
-            idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            idle.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(connection);
             result
         });
-        reading.await.unwrap_or_else(|_| Err(StoreError::broken("a read panicked")))
+        reading
+            .await
+            .unwrap_or_else(|_| Err(StoreError::broken("a read panicked")))
     }
 
     /// Waits for the reads under way and closes the connections. What comes later is refused.

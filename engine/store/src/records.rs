@@ -166,7 +166,14 @@ pub struct EventRecord {
 impl EventRecord {
     /// How many rules it matched.
     pub fn total_rules(&self) -> u32 {
-        let Tally { pending, processing, retrying, completed, failed, canceled } = self.tally;
+        let Tally {
+            pending,
+            processing,
+            retrying,
+            completed,
+            failed,
+            canceled,
+        } = self.tally;
         pending + processing + retrying + completed + failed + canceled
     }
 }

@@ -16,12 +16,16 @@ impl Store {
     /// Makes a rule in its workspace, which the caller has found in its organisation. The connection
     /// must be of that workspace and of the rule's type, else it is not found.
     pub async fn create_rule(&self, rule: Rule) -> Result<(), StoreError> {
-        self.write(1024, move |connection, effects| insert(connection, effects, &rule)).await
+        self.write(1024, move |connection, effects| {
+            insert(connection, effects, &rule)
+        })
+        .await
     }
 
     /// One rule.
     pub async fn rule(&self, organisation: OrganisationId, id: RuleId) -> Result<Option<Rule>, StoreError> {
-        self.read(move |connection| find_in(connection, organisation, id)).await
+        self.read(move |connection| find_in(connection, organisation, id))
+            .await
     }
 
     /// All rules of an organisation that the filter lets through, the oldest first.
@@ -30,13 +34,17 @@ impl Store {
         organisation: OrganisationId,
         filter: RuleFilter,
     ) -> Result<Vec<Rule>, StoreError> {
-        self.read(move |connection| list(connection, organisation, &filter)).await
+        self.read(move |connection| list(connection, organisation, &filter))
+            .await
     }
 
     /// Writes everything but the workspace and the making of a rule; returns whether there is one.
     /// What waits for it goes to the connection that it names then.
     pub async fn update_rule(&self, organisation: OrganisationId, rule: Rule) -> Result<bool, StoreError> {
-        self.write(1024, move |connection, effects| update(connection, effects, organisation, &rule)).await
+        self.write(1024, move |connection, effects| {
+            update(connection, effects, organisation, &rule)
+        })
+        .await
     }
 
     /// Deletes a rule and calls off what waits for it; returns the rule as it was.
@@ -64,8 +72,10 @@ impl Store {
             Ok(known) => return Ok(known),
             Err(generation) => generation,
         };
-        let found: Arc<[Rule]> =
-            self.read(move |connection| of_workspace(connection, workspace)).await?.into();
+        let found: Arc<[Rule]> = self
+            .read(move |connection| of_workspace(connection, workspace))
+            .await?
+            .into();
         cache.insert(generation, workspace, Arc::clone(&found));
         Ok(found)
     }
@@ -118,7 +128,10 @@ fn insert(connection: &Connection, effects: &mut Effects, rule: &Rule) -> Result
 /// A rule by its id, whatever its organisation.
 pub(crate) fn find(connection: &Connection, id: RuleId) -> Result<Option<Rule>, StoreError> {
     let sql = "SELECT * FROM rules WHERE id = ?1";
-    Ok(connection.prepare_cached(sql)?.query_row([id.as_bytes()], from_row).optional()?)
+    Ok(connection
+        .prepare_cached(sql)?
+        .query_row([id.as_bytes()], from_row)
+        .optional()?)
 }
 
 /// Where a rule leads: its connection and that one's type.
@@ -128,7 +141,10 @@ pub(crate) fn destination(
 ) -> Result<Option<(ConnectionId, String)>, StoreError> {
     let sql = "SELECT connection, kind FROM rules WHERE id = ?1";
     let read = |row: &Row<'_>| Ok((ConnectionId::from_bytes(row.get(0)?), row.get(1)?));
-    Ok(connection.prepare_cached(sql)?.query_row([id.as_bytes()], read).optional()?)
+    Ok(connection
+        .prepare_cached(sql)?
+        .query_row([id.as_bytes()], read)
+        .optional()?)
 }
 
 fn find_in(
@@ -139,7 +155,9 @@ fn find_in(
     let sql = "SELECT r.* FROM rules r JOIN workspaces w ON w.id = r.workspace
                WHERE r.id = ?1 AND w.organisation = ?2";
     let mut statement = connection.prepare_cached(sql)?;
-    Ok(statement.query_row([id.as_bytes(), organisation.as_bytes()], from_row).optional()?)
+    Ok(statement
+        .query_row([id.as_bytes(), organisation.as_bytes()], from_row)
+        .optional()?)
 }
 
 fn list(
@@ -153,8 +171,13 @@ fn list(
                ORDER BY r.created_at, r.id";
     let mut statement = connection.prepare_cached(sql)?;
     let workspace = filter.workspace.as_ref().map(WorkspaceId::as_bytes);
-    let values =
-        params![organisation.as_bytes(), workspace, filter.event, filter.resource, filter.resource_id];
+    let values = params![
+        organisation.as_bytes(),
+        workspace,
+        filter.event,
+        filter.resource,
+        filter.resource_id
+    ];
     let rows = statement.query_map(values, from_row)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
@@ -180,8 +203,11 @@ fn update(
     organisation: OrganisationId,
     rule: &Rule,
 ) -> Result<bool, StoreError> {
-    let Some(before) = find_in(connection, organisation, rule.id)? else { return Ok(false) };
-    let sql = "UPDATE rules SET connection = c.id, kind = c.kind, event = ?4, resource = ?5, resource_id = ?6,
+    let Some(before) = find_in(connection, organisation, rule.id)? else {
+        return Ok(false);
+    };
+    let sql =
+        "UPDATE rules SET connection = c.id, kind = c.kind, event = ?4, resource = ?5, resource_id = ?6,
                    metadata = ?7, active = ?8, hidden = ?9, updated_at = ?10
                FROM connections c
                WHERE rules.id = ?1 AND c.id = ?2 AND c.kind = ?3 AND c.workspace = rules.workspace";
@@ -215,7 +241,9 @@ pub(crate) fn delete(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     deliveries::cancel_of_rule(connection, rule, now)?;
-    connection.prepare_cached("DELETE FROM rules WHERE id = ?1")?.execute([rule.id.as_bytes()])?;
+    connection
+        .prepare_cached("DELETE FROM rules WHERE id = ?1")?
+        .execute([rule.id.as_bytes()])?;
     effects.rules(rule.workspace);
     Ok(())
 }

@@ -40,7 +40,13 @@ impl Sealer {
         getrandom::fill(&mut nonce).map_err(|error| StoreError::unavailable(error.to_string()))?;
         let sealed = self
             .0
-            .encrypt(&Nonce::from(nonce), Payload { msg: text, aad: &place.bytes() })
+            .encrypt(
+                &Nonce::from(nonce),
+                Payload {
+                    msg: text,
+                    aad: &place.bytes(),
+                },
+            )
             .map_err(|_| StoreError::broken("a secret is too long to be sealed"))?;
         Ok([&[VERSION], &nonce[..], &sealed].concat())
     }
@@ -48,10 +54,18 @@ impl Sealer {
     /// The text, if it was sealed under this key for this place.
     pub fn open(&self, place: Place<'_>, sealed: &[u8]) -> Result<Vec<u8>, StoreError> {
         let broken = || StoreError::broken(format!("a sealed value of {} does not open", place.table));
-        let Some((&VERSION, rest)) = sealed.split_first() else { return Err(broken()) };
+        let Some((&VERSION, rest)) = sealed.split_first() else {
+            return Err(broken());
+        };
         let (nonce, sealed) = rest.split_first_chunk::<NONCE_BYTES>().ok_or_else(broken)?;
         self.0
-            .decrypt(&Nonce::from(*nonce), Payload { msg: sealed, aad: &place.bytes() })
+            .decrypt(
+                &Nonce::from(*nonce),
+                Payload {
+                    msg: sealed,
+                    aad: &place.bytes(),
+                },
+            )
             .map_err(|_| broken())
     }
 
@@ -66,14 +80,26 @@ impl Sealer {
 mod tests {
     use super::*;
 
-    const HERE: Place<'_> = Place { table: "connections", row: &[1; 16] };
+    const HERE: Place<'_> = Place {
+        table: "connections",
+        row: &[1; 16],
+    };
 
     #[test]
     fn a_sealed_value_opens_in_its_row_and_nowhere_else() {
         let sealer = Sealer::new([7; 32]);
         let sealed = sealer.seal(HERE, b"hunter2").unwrap();
         assert_eq!(sealer.open_text(HERE, &sealed).unwrap(), "hunter2");
-        for elsewhere in [Place { row: &[2; 16], ..HERE }, Place { table: "machine_keys", ..HERE }] {
+        for elsewhere in [
+            Place {
+                row: &[2; 16],
+                ..HERE
+            },
+            Place {
+                table: "machine_keys",
+                ..HERE
+            },
+        ] {
             assert!(sealer.open(elsewhere, &sealed).is_err());
         }
         assert!(Sealer::new([8; 32]).open(HERE, &sealed).is_err());
@@ -94,6 +120,9 @@ mod tests {
     #[test]
     fn the_same_secret_never_looks_the_same() {
         let sealer = Sealer::new([7; 32]);
-        assert_ne!(sealer.seal(HERE, b"hunter2").unwrap(), sealer.seal(HERE, b"hunter2").unwrap());
+        assert_ne!(
+            sealer.seal(HERE, b"hunter2").unwrap(),
+            sealer.seal(HERE, b"hunter2").unwrap()
+        );
     }
 }

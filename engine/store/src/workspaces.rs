@@ -34,7 +34,8 @@ impl Store {
         organisation: OrganisationId,
         id: WorkspaceId,
     ) -> Result<Option<Workspace>, StoreError> {
-        self.read(move |connection| find(connection, organisation, id)).await
+        self.read(move |connection| find(connection, organisation, id))
+            .await
     }
 
     /// Changes name and description; returns the workspace as it is then, `None` when there is none.
@@ -101,7 +102,9 @@ fn find(
 ) -> Result<Option<Workspace>, StoreError> {
     let sql = "SELECT * FROM workspaces WHERE id = ?1 AND organisation = ?2";
     let mut statement = connection.prepare_cached(sql)?;
-    Ok(statement.query_row([id.as_bytes(), organisation.as_bytes()], from_row).optional()?)
+    Ok(statement
+        .query_row([id.as_bytes(), organisation.as_bytes()], from_row)
+        .optional()?)
 }
 
 fn update(
@@ -116,7 +119,13 @@ fn update(
                WHERE id = ?1 AND organisation = ?2";
     connection
         .prepare_cached(sql)?
-        .execute(params![id.as_bytes(), organisation.as_bytes(), name, description, now.0])
+        .execute(params![
+            id.as_bytes(),
+            organisation.as_bytes(),
+            name,
+            description,
+            now.0
+        ])
         .map_err(taken)?;
     Ok(())
 }

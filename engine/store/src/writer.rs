@@ -109,7 +109,9 @@ where
     }
 
     fn run(&mut self, connection: &Connection, effects: &mut Effects) -> bool {
-        let Some(work) = self.work.take() else { return false };
+        let Some(work) = self.work.take() else {
+            return false;
+        };
         // A defect in one command must not take the thread, and with it the store, down.
         let result = catch_unwind(AssertUnwindSafe(|| work(connection, effects)))
             .unwrap_or_else(|_| Err(StoreError::broken("a command panicked")));
@@ -130,8 +132,14 @@ impl Writer {
     pub fn start(connection: Connection, shared: Arc<Shared>) -> std::io::Result<Self> {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let commits = Arc::new(AtomicU64::new(0));
-        let thread = Thread { connection, shared, commits: Arc::clone(&commits) };
-        std::thread::Builder::new().name("heddle-store-writer".into()).spawn(move || thread.run(waiting))?;
+        let thread = Thread {
+            connection,
+            shared,
+            commits: Arc::clone(&commits),
+        };
+        std::thread::Builder::new()
+            .name("heddle-store-writer".into())
+            .spawn(move || thread.run(waiting))?;
         Ok(Self { queue, commits })
     }
 
@@ -143,8 +151,16 @@ impl Writer {
         F: FnOnce(&Connection, &mut Effects) -> Result<T, StoreError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let command = Work { bytes, work: Some(work), result: None, reply };
-        self.queue.send(Message::Command(Box::new(command))).await.map_err(|_| closed())?;
+        let command = Work {
+            bytes,
+            work: Some(work),
+            result: None,
+            reply,
+        };
+        self.queue
+            .send(Message::Command(Box::new(command)))
+            .await
+            .map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
     }
 
@@ -161,12 +177,24 @@ impl Writer {
         self.commits.load(Ordering::Relaxed)
     }
 
+    /// Commands that wait for the thread.
+    #[cfg(test)]
+    pub fn waiting(&self) -> usize {
+        QUEUE - self.queue.capacity()
+    }
+
     /// Runs `work` on the writing connection, between two transactions.
     #[cfg(test)]
-    pub async fn between<T: Send + 'static>(&self, work: impl FnOnce(&Connection) -> T + Send + 'static) -> T {
+    pub async fn between<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> T + Send + 'static,
+    ) -> T {
         let (reply, answer) = oneshot::channel();
         let run = Box::new(move |connection: &Connection| _ = reply.send(work(connection)));
-        assert!(self.queue.send(Message::Between(run)).await.is_ok(), "the writer is there");
+        assert!(
+            self.queue.send(Message::Between(run)).await.is_ok(),
+            "the writer is there"
+        );
         answer.await.expect("the writer answers")
     }
 }
@@ -268,7 +296,10 @@ impl Thread {
     }
 
     fn close(self) {
-        if let Err(error) = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+        if let Err(error) = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        {
             tracing::warn!(%error, "the last checkpoint failed; the next start does it");
         }
         if let Err((_, error)) = self.connection.close() {

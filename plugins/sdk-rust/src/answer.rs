@@ -14,7 +14,10 @@ pub struct Receipt {
 impl Receipt {
     /// With one sentence for the person who reads the history.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), external_id: None }
+        Self {
+            message: message.into(),
+            external_id: None,
+        }
     }
 
     /// With the destination's own id of what was made.
@@ -36,12 +39,18 @@ pub struct Account {
 impl Account {
     /// It works, and this is whose account it is.
     pub fn named(account: impl Into<String>) -> Self {
-        Self { account: Some(account.into()), message: None }
+        Self {
+            account: Some(account.into()),
+            message: None,
+        }
     }
 
     /// It works, as far as this sentence says.
     pub fn unnamed(message: impl Into<String>) -> Self {
-        Self { account: None, message: Some(message.into()) }
+        Self {
+            account: None,
+            message: Some(message.into()),
+        }
     }
 }
 
@@ -66,7 +75,11 @@ pub struct Choice {
 impl Choice {
     /// What the rule keeps, and what people read.
     pub fn new(id: impl Into<String>, label: impl Into<String>) -> Self {
-        Self { id: id.into(), label: label.into(), options: Vec::new() }
+        Self {
+            id: id.into(),
+            label: label.into(),
+            options: Vec::new(),
+        }
     }
 
     /// The values to pick from once this is picked, such as a property's.
@@ -110,7 +123,13 @@ pub struct CatalogField {
 impl CatalogField {
     /// A field without description and constraints.
     pub fn new(key: impl Into<String>, label: impl Into<String>, kind: FieldType) -> Self {
-        Self { key: key.into(), label: label.into(), kind, description: None, constraints: Map::new() }
+        Self {
+            key: key.into(),
+            label: label.into(),
+            kind,
+            description: None,
+            constraints: Map::new(),
+        }
     }
 
     /// With a sentence about it; nothing when the text is blank.

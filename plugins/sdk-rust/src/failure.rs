@@ -35,7 +35,12 @@ pub struct Failure {
 impl Failure {
     /// A failure without a wait or a limit on attempts.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), retry_after_ms: None, max_attempts: None }
+        Self {
+            kind,
+            message: message.into(),
+            retry_after_ms: None,
+            max_attempts: None,
+        }
     }
 
     /// See [`FailureKind::Permanent`].

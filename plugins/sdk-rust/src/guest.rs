@@ -41,7 +41,10 @@ impl<A: Adapter> Guest for Exports<A> {
 }
 
 fn received(replies: Vec<types::Response>) -> Vec<Reply> {
-    let header = |header: types::Header| crate::Header { name: header.name, value: header.value };
+    let header = |header: types::Header| crate::Header {
+        name: header.name,
+        value: header.value,
+    };
     replies
         .into_iter()
         .map(|reply| Reply {
@@ -55,7 +58,10 @@ fn answer(result: Result<call::Step, crate::Failure>) -> Result<types::Step, typ
     match result {
         Ok(call::Step::Done(json)) => Ok(types::Step::Done(json)),
         Ok(call::Step::Send(request)) => {
-            let header = |header: crate::Header| types::Header { name: header.name, value: header.value };
+            let header = |header: crate::Header| types::Header {
+                name: header.name,
+                value: header.value,
+            };
             Ok(types::Step::Send(types::Request {
                 method: request.method,
                 url: request.url,

@@ -34,7 +34,12 @@ pub struct Request {
 impl Request {
     /// A request without headers and body. See [`url!`](crate::url!) for texts in a path.
     pub fn new(method: impl Into<String>, url: impl Into<String>) -> Self {
-        Self { method: method.into(), url: url.into(), headers: Vec::new(), body: Vec::new() }
+        Self {
+            method: method.into(),
+            url: url.into(),
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
     }
 
     /// A `GET` request.
@@ -73,7 +78,10 @@ impl Request {
 
     /// Adds a header.
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.headers.push(Header { name: name.to_owned(), value: value.into() });
+        self.headers.push(Header {
+            name: name.to_owned(),
+            value: value.into(),
+        });
         self
     }
 
@@ -120,12 +128,20 @@ pub struct Reply {
 impl Reply {
     /// A reply without headers.
     pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Self { status, headers: Vec::new(), body: body.into(), sent_at: None }
+        Self {
+            status,
+            headers: Vec::new(),
+            body: body.into(),
+            sent_at: None,
+        }
     }
 
     /// The first header of that name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let header = self.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
+        let header = self
+            .headers
+            .iter()
+            .find(|header| header.name.eq_ignore_ascii_case(name))?;
         Some(&header.value)
     }
 
@@ -138,7 +154,11 @@ impl Reply {
     /// destination answered, or the answer was cut off.
     pub fn json(&self) -> Result<Value, Failure> {
         serde_json::from_slice(&self.body).map_err(|_| {
-            let what = format!("answered {} with a body that is not JSON{}", self.status, self.excerpt());
+            let what = format!(
+                "answered {} with a body that is not JSON{}",
+                self.status,
+                self.excerpt()
+            );
             Failure::retryable(what).after_ms(self.retry_after_ms())
         })
     }
@@ -150,7 +170,11 @@ impl Reply {
 
     /// This reply if its status is 2xx, else [`Self::failure`].
     pub fn success(self) -> Result<Self, Failure> {
-        if self.is_success() { Ok(self) } else { Err(self.failure()) }
+        if self.is_success() {
+            Ok(self)
+        } else {
+            Err(self.failure())
+        }
     }
 
     /// What the status means at most destinations: 408, 425 and 5xx are worth another try, 429 asks
@@ -182,7 +206,9 @@ impl Reply {
     /// The start of the body as `: …` for a message; nothing for markup, which says little.
     fn excerpt(&self) -> String {
         let text = self.text();
-        let mut words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+        let mut words = text
+            .split(|c: char| c.is_whitespace() || c.is_control())
+            .filter(|word| !word.is_empty());
         let mut excerpt = String::new();
         match words.next() {
             Some(first) if !first.starts_with('<') => {
@@ -211,14 +237,20 @@ pub struct Http {
 
 impl Http {
     pub(crate) fn new(replies: Vec<Reply>, sent_at: Option<i64>) -> Self {
-        Self { replies: replies.into_iter(), sent_at }
+        Self {
+            replies: replies.into_iter(),
+            sent_at,
+        }
     }
 
     /// The reply to `request`. While there is none, this leaves the function with the request, and
     /// Heddle calls it again from the start when the reply is there: always write `?` behind it.
     pub fn send(&mut self, request: Request) -> Result<Reply, Stop> {
         match self.replies.next() {
-            Some(reply) => Ok(Reply { sent_at: self.sent_at, ..reply }),
+            Some(reply) => Ok(Reply {
+                sent_at: self.sent_at,
+                ..reply
+            }),
             None => Err(Stop::Send(request)),
         }
     }
@@ -237,7 +269,10 @@ mod tests {
 
     #[test]
     fn a_request_is_built_piece_by_piece() {
-        let request = Request::post("https://a.example/x").query("q", "a b&c").query("n", "é").json(&json!({"a": 1}));
+        let request = Request::post("https://a.example/x")
+            .query("q", "a b&c")
+            .query("n", "é")
+            .json(&json!({"a": 1}));
         assert_eq!(request.url, "https://a.example/x?q=a%20b%26c&n=%C3%A9");
         assert_eq!(request.body, br#"{"a":1}"#);
         let form = Request::put("https://a.example").form(&[("a b", "1&2"), ("c", "")]);
@@ -271,11 +306,17 @@ mod tests {
     #[test]
     fn a_wait_counts_from_the_replys_date_or_the_attempts_start() {
         let mut reply = Reply::new(503, "");
-        reply.headers.push(Header { name: "retry-after".into(), value: "Sun, 06 Nov 1994 08:49:47 GMT".into() });
+        reply.headers.push(Header {
+            name: "retry-after".into(),
+            value: "Sun, 06 Nov 1994 08:49:47 GMT".into(),
+        });
         assert_eq!(reply.failure().retry_after_ms, None);
         reply.sent_at = Some(784_111_777_000);
         assert_eq!(reply.failure().retry_after_ms, Some(10_000));
-        reply.headers.push(Header { name: "date".into(), value: "Sun, 06 Nov 1994 08:49:45 GMT".into() });
+        reply.headers.push(Header {
+            name: "date".into(),
+            value: "Sun, 06 Nov 1994 08:49:45 GMT".into(),
+        });
         assert_eq!(reply.failure().retry_after_ms, Some(2_000));
     }
 
@@ -283,7 +324,10 @@ mod tests {
     fn a_message_quotes_the_answer_in_one_short_line() {
         let message = |body: &str| Reply::new(422, body).failure().message;
         assert_eq!(message(""), "answered 422");
-        assert_eq!(message("no\r\n  such\u{1b}[31m list"), "answered 422: no such [31m list");
+        assert_eq!(
+            message("no\r\n  such\u{1b}[31m list"),
+            "answered 422: no such [31m list"
+        );
         assert_eq!(message("<html><body>"), "answered 422");
         assert!(message(&"wort ".repeat(1000)).len() < 300);
         assert!(message(&"é".repeat(100_000)).len() < 500);

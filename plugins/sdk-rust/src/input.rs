@@ -49,7 +49,8 @@ impl Delivery {
     /// An input of the rule that the action cannot do without: a text that is not blank, or a number
     /// as text.
     pub fn input(&self, key: &str) -> Result<String, Failure> {
-        self.optional_input(key).ok_or_else(|| Failure::mapping(format!("the rule's {key:?} is missing or empty")))
+        self.optional_input(key)
+            .ok_or_else(|| Failure::mapping(format!("the rule's {key:?} is missing or empty")))
     }
 
     /// An input of the rule, if it is there and not blank.
@@ -71,7 +72,9 @@ impl Delivery {
             _ => "",
         };
         if email.is_empty() {
-            return Err(Failure::mapping("neither the mapping nor the payload has an email"));
+            return Err(Failure::mapping(
+                "neither the mapping nor the payload has an email",
+            ));
         }
         if !is_email(email) {
             return Err(Failure::mapping("the email is not a valid address"));
@@ -98,12 +101,17 @@ pub struct Connection {
 impl Connection {
     /// A setting that is text and not blank.
     pub fn setting(&self, key: &str) -> Option<&str> {
-        self.settings.get(key)?.as_str().filter(|text| !text.trim().is_empty())
+        self.settings
+            .get(key)?
+            .as_str()
+            .filter(|text| !text.trim().is_empty())
     }
 
     /// Whether a setting is `true`, as a boolean or as text.
     pub fn is_on(&self, key: &str) -> bool {
-        self.settings.get(key).is_some_and(|value| *value == true || *value == "true")
+        self.settings
+            .get(key)
+            .is_some_and(|value| *value == true || *value == "true")
     }
 
     /// Whether the secret of that key is set.
@@ -129,13 +137,17 @@ pub struct Query {
 impl Query {
     /// The search text, if it is there and not blank.
     pub fn search(&self) -> Option<&str> {
-        self.search.as_deref().map(str::trim).filter(|text| !text.is_empty())
+        self.search
+            .as_deref()
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
     }
 
     /// Whether `label` holds the search text, without regard to case: for destinations that cannot
     /// search.
     pub fn matches(&self, label: &str) -> bool {
-        self.search().is_none_or(|search| label.to_lowercase().contains(&search.to_lowercase()))
+        self.search()
+            .is_none_or(|search| label.to_lowercase().contains(&search.to_lowercase()))
     }
 }
 
@@ -184,7 +196,10 @@ impl Connection {
     /// Takes the connection out of any input.
     pub(crate) fn read(input: &mut Value) -> Self {
         let mut connection = input["connection"].take();
-        let credentials = connection["credentials"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let credentials = connection["credentials"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         let credentials = credentials.iter().filter_map(scalar_text).collect();
         Self {
             id: take_text(&mut connection, "id"),
@@ -245,7 +260,9 @@ fn scalar_text(value: &Value) -> Option<String> {
 
 /// Whether it can be an address at all; whether it is one, only its server knows.
 fn is_email(text: &str) -> bool {
-    let Some((local, domain)) = text.rsplit_once('@') else { return false };
+    let Some((local, domain)) = text.rsplit_once('@') else {
+        return false;
+    };
     let bad = |c: char| c.is_whitespace() || c.is_control() || "<>(),;:\"".contains(c);
     text.len() <= 254
         && (1..=64).contains(&local.len())
@@ -262,7 +279,9 @@ mod tests {
 
     #[test]
     fn the_payload_is_at_hand_as_value_and_byte_for_byte() {
-        let delivery = Scene::action("x").payload_text(r#"{"b": 1.10, "a":{"c":1e2}}"#).delivery();
+        let delivery = Scene::action("x")
+            .payload_text(r#"{"b": 1.10, "a":{"c":1e2}}"#)
+            .delivery();
         assert_eq!(delivery.event.payload_text, r#"{"b": 1.10, "a":{"c":1e2}}"#);
         assert_eq!(delivery.event.payload["a"]["c"], 100.0);
     }
@@ -271,13 +290,40 @@ mod tests {
     fn an_email_comes_from_the_mapping_before_the_payload_and_must_look_like_one() {
         let scene = || Scene::action("x").payload(json!({"email": " nina@academyflow.io "}));
         assert_eq!(scene().delivery().email().unwrap(), "nina@academyflow.io");
-        assert_eq!(scene().field("email", json!("a@b.co")).delivery().email().unwrap(), "a@b.co");
-        assert_eq!(scene().field("email", json!(null)).delivery().email().unwrap(), "nina@academyflow.io");
-        for bad in ["", "nina", "@b.co", "a@b", "a@.co", "a@b.", "a@b@c.co", "a b@c.co", "a@b.co\r\n", "<a@b.co>"] {
+        assert_eq!(
+            scene()
+                .field("email", json!("a@b.co"))
+                .delivery()
+                .email()
+                .unwrap(),
+            "a@b.co"
+        );
+        assert_eq!(
+            scene().field("email", json!(null)).delivery().email().unwrap(),
+            "nina@academyflow.io"
+        );
+        for bad in [
+            "",
+            "nina",
+            "@b.co",
+            "a@b",
+            "a@.co",
+            "a@b.",
+            "a@b@c.co",
+            "a b@c.co",
+            "a@b.co\r\n",
+            "<a@b.co>",
+        ] {
             let email = scene().field("email", json!(bad)).delivery().email();
             assert_eq!(email.is_ok(), bad == "a@b.co\r\n", "{bad:?}");
         }
-        assert!(Scene::action("x").payload(json!({"email": 7})).delivery().email().is_err());
+        assert!(
+            Scene::action("x")
+                .payload(json!({"email": 7}))
+                .delivery()
+                .email()
+                .is_err()
+        );
     }
 
     #[test]

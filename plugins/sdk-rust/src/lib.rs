@@ -68,8 +68,8 @@ pub use serde_json;
 pub mod prelude {
     pub use crate::template::Escape;
     pub use crate::{
-        Account, Adapter, CatalogField, Choice, Choices, Connection, Delivery, Failure, FieldType, Http, Query,
-        Receipt, Reply, Request, Stop, text_at, url,
+        Account, Adapter, CatalogField, Choice, Choices, Connection, Delivery, Failure, FieldType, Http,
+        Query, Receipt, Reply, Request, Stop, text_at, url,
     };
     pub use serde_json::{Value, json};
 }

@@ -34,7 +34,9 @@ pub fn render(template: &str, payload: &Value, escape: Escape) -> Result<String,
     while let Some(start) = rest.find("{{") {
         let Some(length) = rest[start..].find("}}") else {
             let offset = template.len() - rest.len() + start;
-            return Err(Failure::mapping(format!("the placeholder at byte {offset} of the template is not closed")));
+            return Err(Failure::mapping(format!(
+                "the placeholder at byte {offset} of the template is not closed"
+            )));
         };
         rendered.push_str(&rest[..start]);
         let path = rest[start + 2..start + length].trim();
@@ -53,7 +55,9 @@ pub fn render(template: &str, payload: &Value, escape: Escape) -> Result<String,
 
 fn within_limit(rendered: &str) -> Result<(), Failure> {
     if rendered.len() > MAX_RENDERED_BYTES {
-        return Err(Failure::mapping(format!("the text would be longer than {MAX_RENDERED_BYTES} bytes")));
+        return Err(Failure::mapping(format!(
+            "the text would be longer than {MAX_RENDERED_BYTES} bytes"
+        )));
     }
     Ok(())
 }
@@ -65,7 +69,9 @@ fn look_up<'a>(payload: &'a Value, path: &str) -> Result<Option<&'a Value>, Fail
         if name.is_empty() || !name.chars().all(|c| c.is_alphanumeric() || "_-$@".contains(c)) {
             let shown: String = path.chars().take(64).collect();
             let hint = "write names joined by dots, such as {{user.name}}";
-            return Err(Failure::mapping(format!("{{{{{shown}}}}} in the template is not a path: {hint}")));
+            return Err(Failure::mapping(format!(
+                "{{{{{shown}}}}} in the template is not a path: {hint}"
+            )));
         }
         value = match value {
             Some(Value::Object(members)) => members.get(name),

@@ -104,7 +104,11 @@ impl Scene {
 
     /// Then the destination answers with JSON; `null` means an empty body.
     pub fn reply(self, status: u16, body: Value) -> Self {
-        let text = if body.is_null() { String::new() } else { body.to_string() };
+        let text = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
         self.reply_text(status, &text)
     }
 
@@ -117,7 +121,10 @@ impl Scene {
     /// With a header on the reply added last.
     pub fn reply_header(mut self, name: &str, value: &str) -> Self {
         let reply = self.replies.last_mut().expect("a header needs a reply to be on");
-        reply.headers.push(Header { name: name.to_ascii_lowercase(), value: value.to_owned() });
+        reply.headers.push(Header {
+            name: name.to_ascii_lowercase(),
+            value: value.to_owned(),
+        });
         self
     }
 
@@ -163,23 +170,35 @@ impl Scene {
         let mut requests = Vec::new();
         loop {
             let replies = &self.replies[..requests.len()];
-            let (first, again) = (function(&input, replies.to_vec()), function(&input, replies.to_vec()));
+            let (first, again) = (
+                function(&input, replies.to_vec()),
+                function(&input, replies.to_vec()),
+            );
             match (first, again) {
                 (Ok(Step::Send(request)), Ok(Step::Send(same))) => {
                     assert_eq!(request, same, "the adapter is not pure");
                     requests.push(request);
                     if requests.len() > self.replies.len() {
-                        return Run { requests, outcome: None };
+                        return Run {
+                            requests,
+                            outcome: None,
+                        };
                     }
                 }
                 (Ok(Step::Done(answer)), Ok(Step::Done(same))) => {
                     assert_eq!(answer, same, "the adapter is not pure");
                     let answer = serde_json::from_str(&answer).expect("an answer is JSON");
-                    return Run { requests, outcome: Some(Ok(answer)) };
+                    return Run {
+                        requests,
+                        outcome: Some(Ok(answer)),
+                    };
                 }
                 (Err(failure), Err(same)) => {
                     assert_eq!(failure, same, "the adapter is not pure");
-                    return Run { requests, outcome: Some(Err(failure)) };
+                    return Run {
+                        requests,
+                        outcome: Some(Err(failure)),
+                    };
                 }
                 _ => panic!("the adapter is not pure"),
             }
@@ -206,13 +225,19 @@ impl Run {
 
     /// The kind of the failure; `None` when it is done. Panics when it waits for another reply.
     pub fn kind(&self) -> Option<FailureKind> {
-        let outcome = self.outcome.as_ref().expect("the adapter waits for another reply");
+        let outcome = self
+            .outcome
+            .as_ref()
+            .expect("the adapter waits for another reply");
         outcome.as_ref().err().map(|failure| failure.kind)
     }
 
     /// Method and URL of every request, as `POST https://…`.
     pub fn lines(&self) -> Vec<String> {
-        self.requests.iter().map(|request| format!("{} {}", request.method, request.url)).collect()
+        self.requests
+            .iter()
+            .map(|request| format!("{} {}", request.method, request.url))
+            .collect()
     }
 
     /// The JSON body of the request at `index`.
@@ -230,19 +255,28 @@ impl Run {
 /// When one of these does not hold.
 pub fn manifest<A: Adapter>(version: &str) -> Value {
     let manifest: Value = serde_json::from_str(A::MANIFEST).expect("the manifest is JSON");
-    assert_eq!(manifest["version"], version, "the manifest names the crate's version");
+    assert_eq!(
+        manifest["version"], version,
+        "the manifest names the crate's version"
+    );
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let fields = list(&manifest["authentication"]["fields"]);
     let field = |key: &Value| fields.iter().find(|field| field["key"] == *key);
     let credentials = list(&manifest["credentials"]);
     for credential in &credentials {
         let field = field(&credential["field"]).unwrap_or_else(|| panic!("no field for {credential}"));
-        assert_eq!(field["type"], "password", "{credential} names a field that is no password");
+        assert_eq!(
+            field["type"], "password",
+            "{credential} names a field that is no password"
+        );
     }
     for secret in fields.iter().filter(|field| field["type"] == "password") {
         let key = &secret["key"];
         let applied = |one: &Value| one["field"] == *key || one["previous_field"] == *key;
-        assert!(credentials.iter().any(applied), "no credential applies the secret {key}");
+        assert!(
+            credentials.iter().any(applied),
+            "no credential applies the secret {key}"
+        );
     }
     for host in list(&manifest["hosts"]) {
         for placeholder in host.as_str().unwrap_or_default().split('{').skip(1) {

@@ -19,20 +19,35 @@ fn seconds_as_ms(text: &str) -> Option<u64> {
     if !digits(whole) || !digits(fraction) {
         return None;
     }
-    let millis = fraction.bytes().chain(*b"000").take(3).fold(0, |sum, byte| sum * 10 + u64::from(byte - b'0'));
-    Some(whole.parse::<u64>().unwrap_or(u64::MAX).saturating_mul(1000).saturating_add(millis))
+    let millis = fraction
+        .bytes()
+        .chain(*b"000")
+        .take(3)
+        .fold(0, |sum, byte| sum * 10 + u64::from(byte - b'0'));
+    Some(
+        whole
+            .parse::<u64>()
+            .unwrap_or(u64::MAX)
+            .saturating_mul(1000)
+            .saturating_add(millis),
+    )
 }
 
 /// Milliseconds since the epoch of an HTTP date (`Sun, 06 Nov 1994 08:49:37 GMT`) or of an ISO 8601
 /// instant with an offset (`1994-11-06T08:49:37Z`, `…+01:00`).
 pub(crate) fn instant_ms(text: &str) -> Option<i64> {
     let text = text.trim();
-    if text.ends_with(" GMT") { http_date(text) } else { iso_8601(text) }
+    if text.ends_with(" GMT") {
+        http_date(text)
+    } else {
+        iso_8601(text)
+    }
 }
 
 fn http_date(text: &str) -> Option<i64> {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
     let mut parts = text.split_ascii_whitespace().skip(1);
     let day = number(parts.next()?, 2)?;
     let name = parts.next()?;
@@ -56,7 +71,11 @@ fn iso_8601(text: &str) -> Option<i64> {
                 None => (signed.get(1..3)?, signed.get(3..)?),
             };
             let minutes = number(hours, 2)? * 60 + number(minutes, 2)?;
-            if signed.starts_with('-') { -minutes } else { minutes }
+            if signed.starts_with('-') {
+                -minutes
+            } else {
+                minutes
+            }
         }
     };
     Some(days * 86_400_000 + time_of_day_ms(time.get(..zone)?)? - offset * 60_000)
@@ -82,7 +101,11 @@ fn days(year: i64, month: i64, day: i64) -> Option<i64> {
     if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
         return None;
     }
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (year, month) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
     let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
     Some(year * 365 + leap_days + (month * 153 + 2) / 5 + day - 1 - 719_468)
 }

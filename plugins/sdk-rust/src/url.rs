@@ -26,7 +26,9 @@ pub(crate) fn push_encoded(out: &mut String, text: &str) {
 /// resource the URL means, however they are encoded.
 pub fn segment(text: &str) -> Result<String, Failure> {
     if matches!(text, "" | "." | "..") {
-        return Err(Failure::mapping(format!("{text:?} cannot be a part of the destination's URL")));
+        return Err(Failure::mapping(format!(
+            "{text:?} cannot be a part of the destination's URL"
+        )));
     }
     Ok(encode(text))
 }
@@ -48,7 +50,10 @@ mod tests {
     fn a_segment_cannot_leave_its_place() {
         let url = |id: &str| url!("https://a.example/lists/{}/members", id);
         assert_eq!(url("7").unwrap(), "https://a.example/lists/7/members");
-        assert_eq!(url("a/b?c=é#").unwrap(), "https://a.example/lists/a%2Fb%3Fc%3D%C3%A9%23/members");
+        assert_eq!(
+            url("a/b?c=é#").unwrap(),
+            "https://a.example/lists/a%2Fb%3Fc%3D%C3%A9%23/members"
+        );
         assert_eq!(url("...").unwrap(), "https://a.example/lists/.../members");
         for refused in ["", ".", ".."] {
             assert!(url(refused).is_err(), "{refused:?}");

@@ -63,5 +63,9 @@ impl Api {
 
 /// The text at a JSON pointer.
 pub fn text(value: &Value, pointer: &str) -> Result<String> {
-    value.pointer(pointer).and_then(Value::as_str).map(str::to_owned).with_context(|| format!("no {pointer} in {value}"))
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .map(str::to_owned)
+        .with_context(|| format!("no {pointer} in {value}"))
 }

@@ -47,7 +47,10 @@ pub async fn run(settings: &Settings, once: bool) -> Result<()> {
         retry_schedule: SCHEDULE.parse()?,
         egress_allow_http: true,
         egress_allow_networks: vec!["127.0.0.0/8".into()],
-        egress_routes: vec![format!("slack.com=http://{receiver}"), format!("api.hubapi.com=http://{receiver}")],
+        egress_routes: vec![
+            format!("slack.com=http://{receiver}"),
+            format!("api.hubapi.com=http://{receiver}"),
+        ],
         master_key: None,
         ..settings.clone()
     };
@@ -62,10 +65,18 @@ pub async fn run(settings: &Settings, once: bool) -> Result<()> {
     let served = tokio::spawn(serve::listen(listener, engine.router.clone(), stopping.clone()));
 
     let show = Show::new();
-    show.line(&format!("{}  one event, three destinations, two of which fail at first", show.bold("heddle demo")));
+    show.line(&format!(
+        "{}  one event, three destinations, two of which fail at first",
+        show.bold("heddle demo")
+    ));
     show.line("");
-    show.line(&format!("  engine     http://{address}, data in {}", folder.0.display()));
-    show.line(&format!("  receiver   http://{receiver} plays Slack, HubSpot and a customer's webhook"));
+    show.line(&format!(
+        "  engine     http://{address}, data in {}",
+        folder.0.display()
+    ));
+    show.line(&format!(
+        "  receiver   http://{receiver} plays Slack, HubSpot and a customer's webhook"
+    ));
 
     let happened = tokio::select! {
         happened = play(&engine, &show, receiver) => Some(happened),
@@ -76,8 +87,11 @@ pub async fn run(settings: &Settings, once: bool) -> Result<()> {
         farewell(&show, &scene, address, &folder.0);
         if !once {
             show.line("");
-            show.line("Serving until Ctrl-C; the folder above is removed then.");
-            stop.await;
+            show.line("Serving until Ctrl-C, and showing what you emit; the data folder is removed then.");
+            tokio::select! {
+                () = watch(&engine, &show) => {}
+                () = &mut stop => {}
+            }
         }
     }
     stopping.cancel();
@@ -95,7 +109,10 @@ struct Scene {
 
 async fn play(engine: &Engine, show: &Show, receiver: SocketAddr) -> Result<Scene> {
     let key = crate::keys::make(&engine.store, "demo", None).await?;
-    let api = Api { router: engine.router.clone(), key: key.clone() };
+    let api = Api {
+        router: engine.router.clone(),
+        key: key.clone(),
+    };
     let workspace = api.post("/workspaces", &json!({"name": "Academy Flow"})).await?;
     let workspace = api::text(&workspace, "/workspace/id")?;
     let details = api.get(&format!("/workspaces/{workspace}")).await?;
@@ -104,14 +121,24 @@ async fn play(engine: &Engine, show: &Show, receiver: SocketAddr) -> Result<Scen
     show.line("");
     let webhook = format!("http://{receiver}/customers/academy/events");
     let destinations = [
-        ("webhook", "Course platform", json!({"url": webhook}), json!({"action": "send_webhook"})),
+        (
+            "webhook",
+            "Course platform",
+            json!({"url": webhook}),
+            json!({"action": "send_webhook"}),
+        ),
         (
             "slack",
             "Team Slack",
             json!({"access_token": "xoxb-demo-token"}),
             json!({"action": "send_message", "id": "C024BE91L", "template": "{{email}} completed *{{lesson_title}}* ({{completion_percentage}} % of the course)"}),
         ),
-        ("hubspot", "Sales HubSpot", json!({"access_token": "pat-demo-token"}), json!({"action": "add_to_list", "id": "42"})),
+        (
+            "hubspot",
+            "Sales HubSpot",
+            json!({"access_token": "pat-demo-token"}),
+            json!({"action": "add_to_list", "id": "42"}),
+        ),
     ];
     for (kind, name, settings, rule) in destinations {
         let body = json!({"workspace": workspace, "type": kind, "name": name, "metadata": settings});
@@ -119,7 +146,12 @@ async fn play(engine: &Engine, show: &Show, receiver: SocketAddr) -> Result<Scen
         let connection = api::text(&connection, "/connection/id")?;
         let body = json!({"workspace": workspace, "connection": connection, "event": "lesson.completed", "metadata": rule});
         api.post("/rules", &body).await?;
-        show.line(&format!("  rule       lesson.completed → {:<8} {:<16} {}", kind, name, show.dim(&api::text(&rule, "/action")?)));
+        show.line(&format!(
+            "  rule       lesson.completed → {:<8} {:<16} {}",
+            kind,
+            name,
+            show.dim(&api::text(&rule, "/action")?)
+        ));
     }
 
     let mut attempts = engine.delivery.attempts();
@@ -149,29 +181,77 @@ async fn play(engine: &Engine, show: &Show, receiver: SocketAddr) -> Result<Scen
             finals.insert(attempt.delivery, attempt.state.status);
         }
     }
-    let delivered = finals.values().filter(|status| **status == Status::Completed).count();
+    let delivered = finals
+        .values()
+        .filter(|status| **status == Status::Completed)
+        .count();
     show.line("");
     if delivered < finals.len() {
-        bail!("only {delivered} of {} deliveries reached their destination", finals.len());
+        bail!(
+            "only {delivered} of {} deliveries reached their destination",
+            finals.len()
+        );
     }
-    show.line(&format!("{} all {delivered} delivered in {:.1} s; every attempt is kept", show.green("done"), emitted.elapsed().as_secs_f64()));
-    Ok(Scene { access_key: key.access_key, publishable_key, event })
+    show.line(&format!(
+        "{} all {delivered} delivered in {:.1} s; every attempt is kept",
+        show.green("done"),
+        emitted.elapsed().as_secs_f64()
+    ));
+    Ok(Scene {
+        access_key: key.access_key,
+        publishable_key,
+        event,
+    })
+}
+
+/// Shows every attempt for as long as the demo serves.
+async fn watch(engine: &Engine, show: &Show) {
+    use tokio::sync::broadcast::error::RecvError;
+    let mut attempts = engine.delivery.attempts();
+    let mut emitted = HashMap::new();
+    loop {
+        match attempts.recv().await {
+            Ok(attempt) => {
+                let first = *emitted.entry(attempt.event).or_insert_with(Instant::now);
+                show.attempt(&attempt, first.elapsed());
+            }
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+        }
+        // A demo that runs for days must not remember every event.
+        if emitted.len() > 1000 {
+            emitted.clear();
+        }
+    }
 }
 
 fn farewell(show: &Show, scene: &Scene, address: SocketAddr, folder: &Path) {
     let program = std::env::args().next().unwrap_or_else(|| "heddle".into());
-    let Scene { access_key, publishable_key, event } = scene;
-    let token = format!("$({program} keys token --data-dir {} --access-key {access_key})", folder.display());
+    let Scene {
+        access_key,
+        publishable_key,
+        event,
+    } = scene;
+    let token = format!(
+        "$({program} keys token --data-dir {} --access-key {access_key})",
+        folder.display()
+    );
     let emit = EVENT.replace("nina@academyflow.io", "you@example.com");
     show.line("");
     show.line(&show.bold("Emit another event (the publishable key is safe in a browser):"));
     show.line(&format!("curl -s http://{address}/api/v1/events -H 'X-Heddle-Publishable-Key: {publishable_key}' -H 'Content-Type: application/json' -d '{emit}'"));
     show.line("");
-    show.line(&show.bold("Read the history of this one (the token is made from the machine key, for a minute):"));
-    show.line(&format!("curl -s http://{address}/api/v1/events/{event} -H \"Authorization: Bearer {token}\""));
+    show.line(
+        &show.bold("Read the history of this one (the token is made from the machine key, for a minute):"),
+    );
+    show.line(&format!(
+        "curl -s http://{address}/api/v1/events/{event} -H \"Authorization: Bearer {token}\""
+    ));
     show.line("");
     show.line(&show.bold("Read all events:"));
-    show.line(&format!("curl -s http://{address}/api/v1/events -H \"Authorization: Bearer {token}\""));
+    show.line(&format!(
+        "curl -s http://{address}/api/v1/events -H \"Authorization: Bearer {token}\""
+    ));
 }
 
 /// The terminal. Colours only where they are seen.
@@ -181,7 +261,9 @@ struct Show {
 
 impl Show {
     fn new() -> Self {
-        Self { colours: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() }
+        Self {
+            colours: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+        }
     }
 
     /// A reader that went away (`heddle demo | head`) is no reason to fail.
@@ -190,7 +272,11 @@ impl Show {
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
-        if self.colours { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.colours {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 
     fn bold(&self, text: &str) -> String {
@@ -206,7 +292,9 @@ impl Show {
     }
 
     fn attempt(&self, attempt: &Attempted, at: Duration) {
-        let status = attempt.status.map_or_else(|| "–".to_owned(), |status| status.to_string());
+        let status = attempt
+            .status
+            .map_or_else(|| "–".to_owned(), |status| status.to_string());
         let what = match attempt.outcome {
             OutcomeCode::Delivered => self.green("delivered"),
             code => self.paint("33", code.as_str()),

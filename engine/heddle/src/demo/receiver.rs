@@ -45,13 +45,19 @@ async fn webhook(State(seen): State<Arc<Seen>>) -> Response {
 
 async fn slack(State(seen): State<Arc<Seen>>) -> Response {
     match seen.slack.fetch_add(1, Ordering::Relaxed) {
-        0 => (StatusCode::TOO_MANY_REQUESTS, [("Retry-After", "1")], Json(json!({"ok": false, "error": "ratelimited"}))).into_response(),
+        0 => (
+            StatusCode::TOO_MANY_REQUESTS,
+            [("Retry-After", "1")],
+            Json(json!({"ok": false, "error": "ratelimited"})),
+        )
+            .into_response(),
         _ => Json(json!({"ok": true, "channel": "C024BE91L", "ts": "1774102680.000100"})).into_response(),
     }
 }
 
 async fn hubspot_upsert() -> Response {
-    Json(json!({"status": "COMPLETE", "results": [{"id": "512", "new": true, "properties": {}}]})).into_response()
+    Json(json!({"status": "COMPLETE", "results": [{"id": "512", "new": true, "properties": {}}]}))
+        .into_response()
 }
 
 async fn hubspot_add() -> Response {

@@ -20,7 +20,10 @@ impl Adapter for Ntfy {
 
     fn check(connection: &Connection, http: &mut Http) -> Result<Account, Stop> {
         let server = server(connection);
-        let health = http.send(Request::get(format!("{server}/v1/health")))?.success()?.json()?;
+        let health = http
+            .send(Request::get(format!("{server}/v1/health")))?
+            .success()?
+            .json()?;
         if health["healthy"] != true {
             return Err(Failure::retryable("the server says that it is not healthy").into());
         }
@@ -44,7 +47,10 @@ fn publish(delivery: &Delivery, http: &mut Http) -> Result<Receipt, Stop> {
 }
 
 fn server(connection: &Connection) -> &str {
-    connection.setting("server").unwrap_or("https://ntfy.sh").trim_end_matches('/')
+    connection
+        .setting("server")
+        .unwrap_or("https://ntfy.sh")
+        .trim_end_matches('/')
 }
 
 #[cfg(test)]
@@ -54,7 +60,9 @@ mod tests {
     use heddle_sdk::testing::{Scene, manifest};
 
     fn scene() -> Scene {
-        Scene::action("publish").input("topic", "lessons").input("template", "{{email}} is done")
+        Scene::action("publish")
+            .input("topic", "lessons")
+            .input("template", "{{email}} is done")
     }
 
     #[test]
@@ -64,7 +72,9 @@ mod tests {
 
     #[test]
     fn a_message_is_published_to_the_servers_root() {
-        let scene = scene().setting("server", "https://push.example/").input("title", "{{lesson_title}}");
+        let scene = scene()
+            .setting("server", "https://push.example/")
+            .input("title", "{{lesson_title}}");
         let run = scene.reply(200, json!({"id": "m1"})).deliver::<Ntfy>();
         assert_eq!(run.lines(), ["POST https://push.example"]);
         let expected = json!({"topic": "lessons", "message": "nina@academyflow.io is done",
@@ -82,7 +92,11 @@ mod tests {
             (429, "", FailureKind::RateLimited),
             (507, "", FailureKind::Retryable),
         ] {
-            assert_eq!(scene().reply_text(status, body).deliver::<Ntfy>().kind(), Some(kind), "{status}");
+            assert_eq!(
+                scene().reply_text(status, body).deliver::<Ntfy>().kind(),
+                Some(kind),
+                "{status}"
+            );
         }
     }
 
@@ -94,7 +108,9 @@ mod tests {
 
     #[test]
     fn a_check_asks_for_the_servers_health() {
-        let run = Scene::connection().reply(200, json!({"healthy": true})).check::<Ntfy>();
+        let run = Scene::connection()
+            .reply(200, json!({"healthy": true}))
+            .check::<Ntfy>();
         assert_eq!(run.lines(), ["GET https://ntfy.sh/v1/health"]);
         assert_eq!(run.done()["account"], "https://ntfy.sh");
     }

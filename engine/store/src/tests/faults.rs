@@ -1,0 +1,253 @@
+//! Full disks, locks, failing commits, defects: nothing is acknowledged that is not kept, and the
+//! store goes on without a restart. And what is not a fault: many commands in one commit.
+
+use std::sync::mpsc;
+
+use rusqlite::Connection;
+
+use super::*;
+
+fn is_unavailable<T>(result: &Result<T, StoreError>) -> bool {
+    matches!(result, Err(StoreError::Unavailable { .. }))
+}
+
+/// Holds the writer's thread, between two transactions, until the sender is dropped.
+async fn hold(store: &Store) -> mpsc::Sender<()> {
+    let (release, held) = mpsc::channel::<()>();
+    let (holding, is_held) = tokio::sync::oneshot::channel();
+    let writer = store.clone();
+    tokio::spawn(async move {
+        let hold = move |_: &Connection| {
+            let _ = holding.send(());
+            let _ = held.recv();
+        };
+        writer.inner.writer.between(hold).await;
+    });
+    is_held.await.unwrap();
+    release
+}
+
+/// Lets every task run until `commands` of them wait for the writer.
+async fn until_waiting(store: &Store, commands: usize) {
+    while store.inner.writer.waiting() < commands {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn what_waits_together_is_committed_together() {
+    let world = World::new();
+    let tenant = world.tenant("Academy").await;
+    let rule = world.rule(&world.destination(tenant).await).await;
+    let release = hold(&world.store).await;
+    let accepting: Vec<_> = (0..100)
+        .map(|_| {
+            let acceptance = world.acceptance(world.event(tenant.workspace, NOW), [&rule]);
+            let store = world.store.clone();
+            tokio::spawn(async move { store.accept_events(vec![acceptance]).await })
+        })
+        .collect();
+    until_waiting(&world.store, 100).await;
+    let before = world.store.commits();
+    drop(release);
+    for accepted in accepting {
+        accepted.await.unwrap().unwrap();
+    }
+    assert_eq!(world.store.commits(), before + 1);
+}
+
+#[tokio::test]
+async fn a_command_that_fails_takes_no_other_with_it() {
+    let world = World::new();
+    let tenant = world.tenant("Academy").await;
+    let rule = world.rule(&world.destination(tenant).await).await;
+    let twice = world.acceptance(world.event(tenant.workspace, NOW), [&rule]);
+    world.store.accept_events(vec![twice.clone()]).await.unwrap();
+    world.store.due().take();
+    let good = world.acceptance(world.event(tenant.workspace, later(50)), [&rule]);
+
+    let release = hold(&world.store).await;
+    let store = world.store.clone();
+    let panics = tokio::spawn(async move {
+        store
+            .write(0, |connection, effects| -> Result<(), StoreError> {
+                connection.execute("DELETE FROM events", [])?;
+                effects.due(ConnectionId::from_bytes([1; 16]), NOW);
+                panic!("a defect")
+            })
+            .await
+    });
+    until_waiting(&world.store, 1).await;
+    let [twice, good] = [twice, good].map(|acceptance| {
+        let store = world.store.clone();
+        tokio::spawn(async move { store.accept_events(vec![acceptance]).await })
+    });
+    until_waiting(&world.store, 3).await;
+    drop(release);
+
+    assert_eq!(
+        panics.await.unwrap(),
+        Err(StoreError::broken("a command panicked"))
+    );
+    assert!(matches!(twice.await.unwrap(), Err(StoreError::Conflict(_))));
+    good.await.unwrap().unwrap();
+    let events = world
+        .store
+        .list_events(tenant.organisation, EventFilter::default(), first_page(9))
+        .await;
+    assert_eq!(events.unwrap().records.len(), 2);
+    let due: Vec<_> = world.store.due().take().into_iter().collect();
+    assert_eq!(due, [(rule.connection, later(50))]);
+}
+
+#[tokio::test]
+async fn a_full_disk_acknowledges_nothing_and_is_recovered_from() {
+    let world = World::new();
+    let tenant = world.tenant("Academy").await;
+    let rule = world.rule(&world.destination(tenant).await).await;
+    let before = world.accept(NOW, [&rule]).await;
+    world.store.due().take();
+    let limit = |pages: i64| {
+        world.query(move |connection| {
+            connection.pragma_update_and_check(None, "max_page_count", pages, |row| row.get::<_, i64>(0))
+        })
+    };
+    limit(1).await; // SQLite makes it the present size.
+    let mut large = world.event(tenant.workspace, later(1));
+    large.payload = format!(r#"{{"x":"{}"}}"#, "x".repeat(200_000)).into();
+    let large = world.acceptance(large, [&rule]);
+    for _ in 0..3 {
+        let refused = world.store.accept_events(vec![large.clone()]).await;
+        assert!(is_unavailable(&refused), "{refused:?}");
+    }
+    assert!(world.store.due().take().is_empty());
+    let all = || {
+        world
+            .store
+            .list_events(tenant.organisation, EventFilter::default(), first_page(9))
+    };
+    assert_eq!(all().await.unwrap().records, [before]);
+
+    limit(1_000_000).await;
+    world.store.accept_events(vec![large]).await.unwrap();
+    world.store.ready().await.unwrap();
+    assert_eq!(all().await.unwrap().records.len(), 2);
+}
+
+#[tokio::test]
+async fn a_lock_of_another_process_is_waited_out_or_refused_and_recovered_from() {
+    let world = World::new();
+    let tenant = world.tenant("Academy").await;
+    let rule = world.rule(&world.destination(tenant).await).await;
+    let acceptance = world.acceptance(world.event(tenant.workspace, NOW), [&rule]);
+    world
+        .query(|connection| connection.busy_timeout(Duration::ZERO))
+        .await;
+    let other = Connection::open(world.path()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert!(is_unavailable(
+        &world.store.accept_events(vec![acceptance.clone()]).await
+    ));
+    assert!(is_unavailable(&world.store.ready().await));
+    assert!(world.store.due().take().is_empty());
+    assert_eq!(world.store.lanes().await, Ok(vec![]), "reading goes on");
+    other.execute_batch("ROLLBACK").unwrap();
+    world.store.ready().await.unwrap();
+    world.store.accept_events(vec![acceptance]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_fails_its_whole_group_and_no_other() {
+    let world = World::new();
+    let tenant = world.tenant("Academy").await;
+    let rule = world.rule(&world.destination(tenant).await).await;
+    let release = hold(&world.store).await;
+    let store = world.store.clone();
+    // A reference to nothing, which is only looked at by the commit.
+    let poison = tokio::spawn(async move {
+        store
+            .write(0, |connection, _| {
+                connection.pragma_update(None, "defer_foreign_keys", true)?;
+                connection.execute("UPDATE rules SET connection = x'00'", [])?;
+                Ok(())
+            })
+            .await
+    });
+    let accepting: Vec<_> = (0..5)
+        .map(|_| {
+            let acceptance = world.acceptance(world.event(tenant.workspace, NOW), [&rule]);
+            let store = world.store.clone();
+            tokio::spawn(async move { store.accept_events(vec![acceptance]).await })
+        })
+        .collect();
+    until_waiting(&world.store, 6).await;
+    drop(release);
+    assert!(is_unavailable(&poison.await.unwrap()));
+    for accepted in accepting {
+        assert!(is_unavailable(&accepted.await.unwrap()));
+    }
+    assert!(world.store.lanes().await.unwrap().is_empty());
+    assert!(world.store.due().take().is_empty());
+    world.accept(NOW, [&rule]).await;
+    assert_eq!(world.store.lanes().await.unwrap(), [(rule.connection, NOW)]);
+}
+
+#[tokio::test]
+async fn a_transaction_that_sqlite_rolled_back_by_itself_fails_its_group_and_no_other() {
+    let world = World::new();
+    let lost = world
+        .store
+        .write(0, |connection, _| {
+            connection.execute_batch("ROLLBACK")?;
+            Err::<(), _>(StoreError::unavailable("I/O"))
+        })
+        .await;
+    assert!(is_unavailable(&lost));
+    world.store.ready().await.unwrap();
+}
+
+#[tokio::test]
+async fn closing_finishes_what_waits_and_refuses_what_comes_later() {
+    let world = World::new();
+    let tenant = world.tenant("Academy").await;
+    let rule = world.rule(&world.destination(tenant).await).await;
+    let release = hold(&world.store).await;
+    let store = world.store.clone();
+    let acceptance = world.acceptance(world.event(tenant.workspace, NOW), [&rule]);
+    let accepted = tokio::spawn(async move { store.accept_events(vec![acceptance]).await });
+    until_waiting(&world.store, 1).await;
+    let store = world.store.clone();
+    let closed = tokio::spawn(async move { store.close().await });
+    until_waiting(&world.store, 2).await;
+    drop(release);
+    closed.await.unwrap();
+    accepted.await.unwrap().unwrap();
+    assert!(is_unavailable(&world.store.ready().await));
+    assert!(is_unavailable(&world.store.lanes().await));
+    world.store.close().await;
+    let log = world.directory.path().join("heddle.db-wal");
+    assert!(!log.exists(), "the log is in the database");
+}
+
+#[tokio::test]
+async fn a_read_that_panics_leaves_the_readers_usable() {
+    let world = World::new();
+    for _ in 0..5 {
+        let broken = world
+            .store
+            .read(|_| -> Result<(), StoreError> { panic!("a defect") })
+            .await;
+        assert_eq!(broken, Err(StoreError::broken("a read panicked")));
+    }
+    assert_eq!(world.store.lanes().await, Ok(vec![]));
+}
+
+#[tokio::test]
+async fn readers_cannot_write() {
+    let world = World::new();
+    let refused = world
+        .store
+        .read(|connection| Ok(connection.execute("DELETE FROM meta", [])?))
+        .await;
+    assert!(is_unavailable(&refused), "{refused:?}");
+}

@@ -1,0 +1,351 @@
+//! Lists: filters, pages, and the indexes behind them.
+
+use std::collections::BTreeSet;
+
+use heddle_core::delivery::Status;
+
+use super::*;
+use crate::events::list_query;
+
+#[tokio::test]
+async fn paging_neither_skips_nor_doubles_while_events_arrive() {
+    let world = World::new();
+    let tenant = world.tenant("Academy").await;
+    let rule = world.rule(&world.destination(tenant).await).await;
+    let mut there = BTreeSet::new();
+    for n in 0..25 {
+        // Several of one millisecond, as bulk makes them.
+        there.insert(world.accept(later(n / 4), [&rule]).await.id);
+    }
+    let (mut seen, mut cursor) = (Vec::new(), None);
+    loop {
+        let filter = EventFilter {
+            workspace: Some(tenant.workspace),
+            ..EventFilter::default()
+        };
+        let page = Page { limit: 4, cursor };
+        let page = world
+            .store
+            .list_events(tenant.organisation, filter, page)
+            .await
+            .unwrap();
+        assert!(page.records.len() <= 4);
+        seen.extend(page.records.iter().map(|record| record.id));
+        world.accept(later(1_000), [&rule]).await;
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert!(seen.is_sorted_by(|a, b| a > b), "newest first");
+    assert_eq!(seen.into_iter().collect::<BTreeSet<_>>(), there);
+}
+
+#[tokio::test]
+async fn a_bad_cursor_is_refused() {
+    let world = World::new();
+    let tenant = world.tenant("Academy").await;
+    for bad in ["", "%", "AAAA", "' OR 1=1", &"A".repeat(5_000)] {
+        let page = Page {
+            limit: 4,
+            cursor: Some(bad.to_owned()),
+        };
+        let events = world
+            .store
+            .list_events(tenant.organisation, EventFilter::default(), page.clone())
+            .await;
+        assert_eq!(events.map(|_| ()), Err(StoreError::BadCursor), "{bad}");
+        let attempts = world
+            .store
+            .list_attempts(DeliveryId::from_bytes([0; 16]), page)
+            .await;
+        assert_eq!(attempts.map(|_| ()), Err(StoreError::BadCursor), "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn attempts_are_paged_newest_first() {
+    let world = World::new();
+    let rule = world
+        .rule(&world.destination(world.tenant("Academy").await).await)
+        .await;
+    world.accept(NOW, [&rule]).await;
+    let mut delivery = None;
+    for n in 0..3 {
+        let claimed = world
+            .claim(rule.connection, 1, later(n * 10_000))
+            .await
+            .claimed
+            .remove(0);
+        world.record(&claimed, server_error(), later(n * 10_000)).await;
+        delivery = Some(claimed.delivery);
+    }
+    let first = world
+        .store
+        .list_attempts(delivery.unwrap(), first_page(2))
+        .await
+        .unwrap();
+    let second = Page {
+        limit: 2,
+        cursor: first.next_cursor,
+    };
+    let second = world
+        .store
+        .list_attempts(delivery.unwrap(), second)
+        .await
+        .unwrap();
+    let numbers: Vec<u32> = first
+        .records
+        .iter()
+        .chain(&second.records)
+        .map(|a| a.number)
+        .collect();
+    assert_eq!((numbers, second.next_cursor), (vec![3, 2, 1], None));
+}
+
+fn filters(workspace: WorkspaceId) -> Vec<(EventFilter, &'static str)> {
+    let all = EventFilter {
+        workspace: Some(workspace),
+        ..EventFilter::default()
+    };
+    let resource = |resource: &str| EventFilter {
+        resource: Some(resource.into()),
+        ..all.clone()
+    };
+    let status = |status| EventFilter {
+        status: Some(status),
+        ..all.clone()
+    };
+    vec![
+        (EventFilter::default(), "events_of_organisation"),
+        (all.clone(), "events_of_workspace"),
+        (
+            EventFilter {
+                event: Some("a.b".into()),
+                ..all.clone()
+            },
+            "events_by_name",
+        ),
+        (resource("course"), "events_by_resource"),
+        (resource("global"), "events_of_workspace"),
+        (
+            EventFilter {
+                resource_id: Some("c1".into()),
+                ..all.clone()
+            },
+            "events_by_resource_id",
+        ),
+        (
+            EventFilter {
+                resource_id: Some("c1".into()),
+                ..resource("course")
+            },
+            "events_by_resource",
+        ),
+        (status(Status::Failed), "events_by_status"),
+        (status(Status::Retrying), "events_by_status"),
+        (status(Status::Completed), "events_of_workspace"),
+    ]
+}
+
+#[tokio::test]
+async fn every_filter_is_served_by_an_index_in_the_order_of_the_list() {
+    let world = World::new();
+    let tenant = world.tenant("Academy").await;
+    for behind in [None, Some([9; 16])] {
+        for (filter, index) in filters(tenant.workspace) {
+            let plan = world
+                .query(move |connection| {
+                    let (sql, values) = list_query(&tenant.organisation, &filter, behind.as_ref(), &50);
+                    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+                    let rows = statement
+                        .query_map(rusqlite::params_from_iter(values), |row| row.get::<_, String>(3))?;
+                    rows.collect::<Result<Vec<_>, _>>()
+                })
+                .await;
+            assert_eq!(plan.len(), 1, "{plan:?}");
+            assert!(
+                plan[0].starts_with("SEARCH") && plan[0].contains(index),
+                "{index}: {plan:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_list_has_what_its_filter_says() {
+    let world = World::new();
+    let tenant = world.tenant("Academy").await;
+    let rule = world.rule(&world.destination(tenant).await).await;
+    let plain = |at| world.event(tenant.workspace, later(at));
+    let events = [
+        plain(1),
+        Event {
+            event: "other".into(),
+            ..plain(2)
+        },
+        Event {
+            resource: "global".into(),
+            resource_id: None,
+            ..plain(3)
+        },
+        Event {
+            resource_id: Some("second".into()),
+            ..plain(4)
+        },
+    ];
+    for (n, event) in events.iter().enumerate() {
+        let rules: &[Rule] = if n == 0 { std::slice::from_ref(&rule) } else { &[] };
+        world
+            .store
+            .accept_events(vec![world.acceptance(event.clone(), rules)])
+            .await
+            .unwrap();
+    }
+    let all = EventFilter::default();
+    let cases = [
+        (all.clone(), vec![3, 2, 1, 0]),
+        (
+            EventFilter {
+                event: Some("other".into()),
+                ..all.clone()
+            },
+            vec![1],
+        ),
+        (
+            EventFilter {
+                resource: Some("course".into()),
+                ..all.clone()
+            },
+            vec![3, 1, 0],
+        ),
+        (
+            EventFilter {
+                resource: Some("global".into()),
+                ..all.clone()
+            },
+            vec![2],
+        ),
+        (
+            EventFilter {
+                resource_id: Some("second".into()),
+                ..all.clone()
+            },
+            vec![3],
+        ),
+        (
+            EventFilter {
+                status: Some(Status::Completed),
+                ..all.clone()
+            },
+            vec![3, 2, 1],
+        ),
+        (
+            EventFilter {
+                status: Some(Status::Pending),
+                ..all.clone()
+            },
+            vec![0],
+        ),
+        (
+            EventFilter {
+                status: Some(Status::Failed),
+                ..all.clone()
+            },
+            vec![],
+        ),
+    ];
+    for (filter, expected) in cases {
+        for workspace in [None, Some(tenant.workspace)] {
+            let filter = EventFilter {
+                workspace,
+                ..filter.clone()
+            };
+            let page = world
+                .store
+                .list_events(tenant.organisation, filter.clone(), first_page(9))
+                .await
+                .unwrap();
+            let found: Vec<EventId> = page.records.iter().map(|record| record.id).collect();
+            let expected: Vec<EventId> = expected.iter().map(|n: &usize| events[*n].id).collect();
+            assert_eq!(found, expected, "{filter:?}");
+        }
+    }
+    let payload = world
+        .store
+        .event_payload(tenant.organisation, events[0].id)
+        .await
+        .unwrap();
+    assert_eq!(payload.as_deref(), Some(&*events[0].payload));
+}
+
+#[tokio::test]
+async fn rules_and_connections_are_listed_by_workspace() {
+    let world = World::new();
+    let tenant = world.tenant("Academy").await;
+    let other = Tenant {
+        workspace: world.workspace(tenant.organisation, "Second").await,
+        ..tenant
+    };
+    let (here, there) = (world.destination(tenant).await, world.destination(other).await);
+    let (first, second) = (world.rule(&here).await, world.rule(&there).await);
+    let store = &world.store;
+    assert_eq!(
+        store
+            .list_connections(tenant.organisation, None)
+            .await
+            .unwrap()
+            .len(),
+        2
+    );
+    let listed = store
+        .list_connections(tenant.organisation, Some(other.workspace))
+        .await
+        .unwrap();
+    assert_eq!((listed.len(), listed[0].id), (1, there.id));
+    let all = RuleFilter::default();
+    let cases = [
+        (all.clone(), vec![first.clone(), second.clone()]),
+        (
+            RuleFilter {
+                workspace: Some(other.workspace),
+                ..all.clone()
+            },
+            vec![second.clone()],
+        ),
+        (
+            RuleFilter {
+                event: Some("lesson.completed".into()),
+                ..all.clone()
+            },
+            vec![first, second],
+        ),
+        (
+            RuleFilter {
+                event: Some("other".into()),
+                ..all.clone()
+            },
+            vec![],
+        ),
+        (
+            RuleFilter {
+                resource: Some("course".into()),
+                ..all.clone()
+            },
+            vec![],
+        ),
+        (
+            RuleFilter {
+                resource_id: Some("c1".into()),
+                ..all
+            },
+            vec![],
+        ),
+    ];
+    for (filter, expected) in cases {
+        assert_eq!(
+            store.list_rules(tenant.organisation, filter).await.unwrap(),
+            expected
+        );
+    }
+}

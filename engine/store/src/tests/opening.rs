@@ -1,0 +1,267 @@
+//! Making, opening, migrating; what is refused; what is in the file.
+
+use heddle_core::connection::InactiveReason;
+use heddle_core::delivery::Status;
+use heddle_core::outcome::OutcomeCode;
+use rusqlite::Connection;
+
+use super::*;
+
+/// Set to write `schema.sql` instead of comparing it.
+const BLESS: &str = "HEDDLE_BLESS";
+
+fn refused(config: StoreConfig) -> OpenError {
+    match Store::open(config) {
+        Ok(_) => panic!("the store was opened"),
+        Err(error) => error,
+    }
+}
+
+#[tokio::test]
+async fn the_migrations_come_to_the_checked_in_schema() {
+    let world = World::new();
+    let schema = world
+        .query(|connection| {
+            let sql = "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type = 'index', name";
+            connection
+                .prepare(sql)?
+                .query_map([], |row| row.get(0))?
+                .collect::<Result<Vec<String>, _>>()
+        })
+        .await;
+    let schema = format!(
+        "-- What the migrations come to. Written by a test: {BLESS}=1 cargo test -p heddle-store\n\n{};\n",
+        schema.join(";\n\n")
+    );
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schema.sql");
+    if std::env::var_os(BLESS).is_some() {
+        std::fs::write(path, &schema).unwrap();
+    }
+    assert_eq!(schema, std::fs::read_to_string(path).unwrap());
+}
+
+#[tokio::test]
+async fn opening_again_finds_everything_and_changes_nothing() {
+    let world = World::new();
+    let tenant = world.tenant("Academy").await;
+    let rule = world.rule(&world.destination(tenant).await).await;
+    let event = world.accept(NOW, [&rule]).await;
+    world.store.close().await;
+
+    let again = Store::open(config(world.path())).unwrap();
+    assert_eq!(
+        again.event(tenant.organisation, event.id).await.unwrap(),
+        Some(event)
+    );
+    assert_eq!(
+        again.rules_of(tenant.workspace).await.unwrap().as_ref(),
+        [rule.clone()]
+    );
+    assert_eq!(again.lanes().await.unwrap(), [(rule.connection, NOW)]);
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_version_is_refused() {
+    let world = World::new();
+    world
+        .query(|connection| connection.pragma_update(None, "user_version", 99))
+        .await;
+    world.store.close().await;
+    let error = refused(config(world.path()));
+    assert!(
+        matches!(
+            error,
+            OpenError::Newer {
+                found: 99,
+                known: 1,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_database_of_another_program_is_refused_and_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("other.db");
+    Connection::open(&path)
+        .unwrap()
+        .execute_batch("CREATE TABLE theirs (x)")
+        .unwrap();
+    let before = std::fs::read(&path).unwrap();
+    assert!(matches!(refused(config(path.clone())), OpenError::Foreign { .. }));
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+
+    std::fs::write(
+        &path,
+        "no database at all, but quite some text, more than the header of one has",
+    )
+    .unwrap();
+    assert!(matches!(refused(config(path)), OpenError::Sqlite { .. }));
+    let nowhere = directory.path().join("no such directory/heddle.db");
+    assert!(matches!(refused(config(nowhere)), OpenError::File { .. }));
+}
+
+#[tokio::test]
+async fn another_master_key_is_refused_in_plain_words() {
+    let world = World::new();
+    world.store.close().await;
+    let error = refused(StoreConfig {
+        master_key: [8; 32],
+        ..config(world.path())
+    });
+    assert!(matches!(error, OpenError::WrongMasterKey { .. }));
+    assert!(
+        error
+            .to_string()
+            .starts_with("the master key is not the one that"),
+        "{error}"
+    );
+}
+
+#[test]
+fn two_processes_may_make_the_same_database_at_once() {
+    for _ in 0..10 {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("heddle.db");
+        let open = || Store::open(config(path.clone())).map(drop);
+        std::thread::scope(|scope| {
+            let threads = [scope.spawn(open), scope.spawn(open), scope.spawn(open)];
+            for thread in threads {
+                thread.join().unwrap().unwrap();
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_another_process_makes_is_seen() {
+    let world = World::new();
+    let organisation = world.tenant("Academy").await.organisation;
+    assert!(world.store.machine_key("mk_other").await.unwrap().is_none());
+    let other = Store::open(config(world.path())).unwrap();
+    let key = MachineKey {
+        access_key: "mk_other".into(),
+        organisation,
+        name: "CI".into(),
+        secret: Secret::new("hunter2-of-the-machine"),
+        created_at: NOW,
+    };
+    other.create_machine_key(key).await.unwrap();
+    let seen = world.store.machine_key("mk_other").await.unwrap().unwrap();
+    assert_eq!(
+        (seen.secret.reveal(), seen.organisation),
+        ("hunter2-of-the-machine", organisation)
+    );
+}
+
+#[tokio::test]
+async fn no_secret_is_in_the_files_in_clear_and_they_are_their_owners_alone() {
+    let world = World::new();
+    let tenant = world.tenant("Academy").await;
+    let destination = world.destination(tenant).await;
+    let key = MachineKey {
+        access_key: "mk_visible".into(),
+        organisation: tenant.organisation,
+        name: "CI".into(),
+        secret: Secret::new("hunter2-of-the-machine"),
+        created_at: NOW,
+    };
+    world.store.create_machine_key(key).await.unwrap();
+    let opened = world
+        .store
+        .connection(tenant.organisation, destination.id)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(opened.secrets, destination.secrets);
+
+    let mut seen = 0;
+    for file in std::fs::read_dir(world.directory.path()).unwrap() {
+        let file = file.unwrap();
+        let bytes = std::fs::read(file.path()).unwrap();
+        let has = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+        assert!(!has("hunter2"), "{file:?}");
+        assert!(!has("bearer_token"), "{file:?}");
+        seen += usize::from(has("mk_visible"));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            assert_eq!(
+                file.metadata().unwrap().permissions().mode() & 0o777,
+                0o600,
+                "{file:?}"
+            );
+        }
+    }
+    assert!(seen > 0, "the files that were looked at are the right ones");
+}
+
+#[tokio::test]
+async fn the_schema_takes_the_words_of_the_core_and_no_others() {
+    let world = World::new();
+    let checks = world
+        .query(|connection| {
+            let sql = "SELECT name, sql FROM sqlite_schema WHERE type = 'table'";
+            let mut statement = connection.prepare(sql)?;
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect::<Result<BTreeMap<String, String>, _>>()
+        })
+        .await;
+    let words = |table: &str, column: &str| {
+        let list = checks[table]
+            .split(&format!("{column} IN ("))
+            .nth(1)
+            .unwrap()
+            .split(')')
+            .next()
+            .unwrap();
+        let mut words: Vec<String> = list
+            .split(',')
+            .map(|word| word.trim().trim_matches('\'').to_owned())
+            .collect();
+        words.sort();
+        words
+    };
+    let sorted = |mut words: Vec<&'static str>| {
+        words.sort();
+        words
+    };
+    let statuses = sorted(Status::ALL.map(Status::as_str).to_vec());
+    assert_eq!(words("events", "status"), statuses);
+    assert_eq!(words("deliveries", "status"), statuses);
+    assert_eq!(
+        words("attempts", "outcome_code"),
+        sorted(OutcomeCode::ALL.map(OutcomeCode::as_str).to_vec())
+    );
+    let reasons = sorted(InactiveReason::ALL.map(InactiveReason::as_str).to_vec());
+    assert_eq!(words("connections", "inactive_reason"), reasons);
+}
+
+#[tokio::test]
+async fn the_schema_refuses_a_delivery_outside_the_machine() {
+    let world = World::new();
+    let rule = world
+        .rule(&world.destination(world.tenant("Academy").await).await)
+        .await;
+    world.accept(NOW, [&rule]).await;
+    for wrong in [
+        "status = 'lost'",
+        "due_at = NULL",
+        "status = 'processing'",
+        "leased_until = 1",
+        "status = 'completed', due_at = NULL",
+        "cancel_requested = 1",
+        "attempt_count = -1",
+        "run_attempts = 1",
+        "forced = 2",
+        "due_at = 'soon'",
+    ] {
+        let sql = format!("UPDATE deliveries SET {wrong}");
+        let result = world
+            .query(move |connection| Ok(connection.execute(&sql, [])))
+            .await;
+        assert!(result.is_err(), "{wrong}");
+    }
+}

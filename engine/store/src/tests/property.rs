@@ -1,0 +1,286 @@
+//! Whatever the verbs and their order: every event's counters are the recount of its deliveries, and
+//! every row is within the schema's CHECKs.
+
+use heddle_core::connection::InactiveReason;
+use heddle_core::delivery::{Status, Tally};
+use heddle_core::outcome::ConnectionVerdict;
+use proptest::prelude::*;
+
+use super::*;
+
+/// Numbers pick among what is there, modulo how much that is.
+#[derive(Clone, Debug)]
+enum Verb {
+    Accept {
+        rules: u8,
+    },
+    Claim {
+        lane: usize,
+        limit: usize,
+        forced_only: bool,
+    },
+    Record {
+        held: usize,
+        outcome: u8,
+    },
+    Expire,
+    ReleaseAll,
+    Cancel {
+        event: usize,
+        rule: usize,
+    },
+    CancelEvent {
+        event: usize,
+    },
+    Retry {
+        event: usize,
+        rule: usize,
+    },
+    MoveRule {
+        rule: usize,
+        lane: usize,
+    },
+    DeleteRule {
+        rule: usize,
+    },
+    SetHealth {
+        lane: usize,
+        active: bool,
+    },
+    DeleteConnection {
+        lane: usize,
+        force: bool,
+    },
+}
+
+fn verbs() -> impl Strategy<Value = Vec<(Verb, u64)>> {
+    let n = || 0usize..6;
+    let verb = prop_oneof![
+        5 => any::<u8>().prop_map(|rules| Verb::Accept { rules }),
+        6 => (n(), 0usize..4, any::<bool>())
+            .prop_map(|(lane, limit, forced_only)| Verb::Claim { lane, limit, forced_only }),
+        8 => (n(), any::<u8>()).prop_map(|(held, outcome)| Verb::Record { held, outcome }),
+        1 => Just(Verb::Expire),
+        1 => Just(Verb::ReleaseAll),
+        2 => (n(), n()).prop_map(|(event, rule)| Verb::Cancel { event, rule }),
+        1 => n().prop_map(|event| Verb::CancelEvent { event }),
+        3 => (n(), n()).prop_map(|(event, rule)| Verb::Retry { event, rule }),
+        1 => (n(), n()).prop_map(|(rule, lane)| Verb::MoveRule { rule, lane }),
+        1 => n().prop_map(|rule| Verb::DeleteRule { rule }),
+        1 => (n(), any::<bool>()).prop_map(|(lane, active)| Verb::SetHealth { lane, active }),
+        1 => (n(), any::<bool>()).prop_map(|(lane, force)| Verb::DeleteConnection { lane, force }),
+    ];
+    proptest::collection::vec((verb, 0u64..40_000), 1..40)
+}
+
+fn outcome(choice: u8) -> Outcome {
+    match choice % 6 {
+        0 | 1 => delivered(),
+        2 => server_error(),
+        3 => Outcome::permanent(OutcomeCode::RejectedClientError, "400"),
+        4 => Outcome {
+            connection: ConnectionVerdict::CredentialRefused,
+            ..Outcome::permanent(OutcomeCode::AuthFailed, "401")
+        },
+        _ => Outcome {
+            connection: ConnectionVerdict::EndpointGone,
+            ..server_error()
+        },
+    }
+}
+
+struct Run {
+    world: World,
+    tenant: Tenant,
+    lanes: Vec<Destination>,
+    rules: Vec<Rule>,
+    events: Vec<EventId>,
+    held: Vec<Claimed>,
+}
+
+impl Run {
+    async fn new() -> Self {
+        let world = World::new();
+        let tenant = world.tenant("Academy").await;
+        let (mut lanes, mut rules) = (Vec::new(), Vec::new());
+        for _ in 0..3 {
+            let lane = world.destination(tenant).await;
+            rules.extend([world.rule(&lane).await, world.rule(&lane).await]);
+            lanes.push(lane);
+        }
+        Self {
+            world,
+            tenant,
+            lanes,
+            rules,
+            events: Vec::new(),
+            held: Vec::new(),
+        }
+    }
+
+    async fn step(&mut self, verb: Verb, now: Timestamp) {
+        let (store, organisation) = (&self.world.store, self.tenant.organisation);
+        let event = |n: usize| self.events.get(n % self.events.len().max(1)).copied();
+        match verb {
+            Verb::Accept { rules } => {
+                let chosen = self
+                    .rules
+                    .iter()
+                    .enumerate()
+                    .filter(|(n, _)| rules & (1 << n) != 0);
+                let event = self.world.event(self.tenant.workspace, now);
+                let acceptance = self.world.acceptance(event, chosen.map(|(_, rule)| rule));
+                self.events
+                    .push(store.accept_events(vec![acceptance]).await.unwrap()[0].id);
+            }
+            Verb::Claim {
+                lane,
+                limit,
+                forced_only,
+            } => {
+                let request = ClaimRequest {
+                    connection: self.lanes[lane % 3].id,
+                    limit,
+                    forced_only,
+                };
+                let until = now.plus(Duration::from_secs(30));
+                let claim = store.claim(vec![request], now, until).await.unwrap().remove(0);
+                assert!(claim.claimed.len() <= limit);
+                self.held.extend(claim.claimed);
+            }
+            Verb::Record {
+                held,
+                outcome: choice,
+            } if !self.held.is_empty() => {
+                let claimed = self.held.swap_remove(held % self.held.len());
+                self.world.record(&claimed, outcome(choice), now).await;
+            }
+            Verb::Record { .. } => {}
+            Verb::Expire => _ = store.expire_leases(now, schedule(), 1).await.unwrap(),
+            Verb::ReleaseAll => _ = store.release_all_leases(now, schedule(), 1).await.unwrap(),
+            Verb::Cancel { event: n, rule } => {
+                let Some(id) = event(n) else { return };
+                let done = store
+                    .cancel_delivery(organisation, id, self.rules[rule].id, now)
+                    .await;
+                assert!(!matches!(done, Err(CancelError::Store(_))), "{done:?}");
+            }
+            Verb::CancelEvent { event: n } => {
+                let Some(id) = event(n) else { return };
+                store.cancel_event(organisation, id, now).await.unwrap();
+            }
+            Verb::Retry { event: n, rule } => {
+                let Some(id) = event(n) else { return };
+                let done = store
+                    .retry_delivery(organisation, id, self.rules[rule].id, now)
+                    .await;
+                assert!(!matches!(done, Err(RetryError::Store(_))), "{done:?}");
+            }
+            Verb::MoveRule { rule, lane } => {
+                let moved = Rule {
+                    connection: self.lanes[lane % 3].id,
+                    ..self.rules[rule].clone()
+                };
+                // The rule or the connection may be gone.
+                let _ = store.update_rule(organisation, moved).await;
+            }
+            Verb::DeleteRule { rule } => {
+                store
+                    .delete_rule(organisation, self.rules[rule].id, now)
+                    .await
+                    .unwrap();
+            }
+            Verb::SetHealth { lane, active } => {
+                let reason = InactiveReason::ManuallyInactivated;
+                let inactive = Health::Inactive {
+                    reason,
+                    detail: "By hand.".into(),
+                };
+                let health = if active { Health::Active } else { inactive };
+                let changed = Destination {
+                    health,
+                    updated_at: now,
+                    ..self.lanes[lane % 3].clone()
+                };
+                store.update_connection(organisation, changed).await.unwrap();
+            }
+            Verb::DeleteConnection { lane, force } => {
+                store
+                    .delete_connection(organisation, self.lanes[lane % 3].id, force, now)
+                    .await
+                    .unwrap();
+            }
+        }
+    }
+
+    async fn check(&self) {
+        for id in &self.events {
+            let event = self
+                .world
+                .store
+                .event(self.tenant.organisation, *id)
+                .await
+                .unwrap()
+                .unwrap();
+            let deliveries = self.world.store.deliveries_of(*id).await.unwrap();
+            let mut recount = Tally::default();
+            for delivery in &deliveries {
+                *recount.count_mut(delivery.state.status) += 1;
+            }
+            assert_eq!((event.tally, event.status), (recount, recount.status()));
+            assert_eq!(event.completed_at.is_some(), event.status.is_final());
+            for delivery in deliveries {
+                let attempts = self
+                    .world
+                    .store
+                    .list_attempts(delivery.id, first_page(999))
+                    .await
+                    .unwrap();
+                let under_way = u32::from(delivery.state.status == Status::Processing);
+                let numbers: Vec<u32> = attempts
+                    .records
+                    .iter()
+                    .rev()
+                    .map(|attempt| attempt.number)
+                    .collect();
+                let ended = delivery.state.attempt_count - under_way;
+                assert_eq!(
+                    numbers,
+                    (1..=ended).collect::<Vec<_>>(),
+                    "every attempt is in the history once"
+                );
+            }
+        }
+        let lost = "SELECT count(*) FROM deliveries d LEFT JOIN rules r ON r.id = d.rule
+                    WHERE d.due_at IS NOT NULL AND d.connection IS NOT r.connection";
+        let (lost, integrity) = self
+            .world
+            .query(move |connection| {
+                let lost: u32 = connection.query_row(lost, [], |row| row.get(0))?;
+                let integrity: String =
+                    connection.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
+                Ok((lost, integrity))
+            })
+            .await;
+        assert_eq!(lost, 0, "what waits, waits in the lane of its rule");
+        assert_eq!(integrity, "ok");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn counters_are_the_recount_and_rows_are_within_the_checks(verbs in verbs()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let mut run = Run::new().await;
+            let mut now = NOW;
+            for (verb, pause) in verbs {
+                now = now.plus(Duration::from_millis(pause));
+                run.step(verb, now).await;
+            }
+            run.check().await;
+        });
+    }
+}

@@ -1,0 +1,12 @@
+//! The API as a caller sees it: the whole router over a real store and a real plugin, without a
+//! listener. Time stands still unless a test turns it.
+
+mod connections;
+mod deliveries;
+mod door;
+mod events;
+mod isolation;
+mod plugin;
+mod rules;
+mod workspaces;
+mod world;
