@@ -1,6 +1,6 @@
 # What there is to do. Every target works in a fresh clone.
 
-.PHONY: test guest-toolchain nextest
+.PHONY: test bench guest-toolchain nextest
 
 # What has to be green before a change is proposed.
 test: guest-toolchain nextest
@@ -15,3 +15,9 @@ guest-toolchain:
 
 nextest:
 	@command -v cargo-nextest >/dev/null || cargo install cargo-nextest --locked
+
+# The engine's figures beside references of the same run; about five minutes. The table and the raw
+# data land in target/bench. To see only that it works: make bench BENCH=--quick
+bench: guest-toolchain
+	cargo build --release --locked -p heddle -p heddle-bench
+	target/release/heddle-bench $(BENCH)

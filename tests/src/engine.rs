@@ -87,11 +87,16 @@ impl Default for Home {
 }
 
 impl Home {
-    /// An empty one.
+    /// One without data, in which the bundled plugins are already compiled.
     pub fn new() -> Self {
-        Self(Arc::new(
-            tempfile::tempdir().expect("a temporary folder can be made"),
-        ))
+        let home = Self::bare();
+        warm::prepare(&home.data_dir(), &binary()).expect("a data folder can be made");
+        home
+    }
+
+    /// Not even the data folder is there.
+    pub fn bare() -> Self {
+        Self(Arc::new(tempfile::tempdir().expect("a temporary folder can be made")))
     }
 
     /// Where it is.
@@ -234,13 +239,6 @@ impl Engine {
         let printed = Arc::new(Mutex::new(Vec::new()));
         let (found, address) = oneshot::channel();
         tokio::spawn(read_lines(stdout, Arc::clone(&printed), found));
-        let engine = |base: String| Self {
-            home,
-            settings,
-            child,
-            base,
-            printed,
-        };
         let address = within("heddle serve to listen", address).await;
         let base = address.clone().unwrap_or_default();
         let engine = Self {

@@ -163,10 +163,17 @@ fn insert(connection: &Connection, record: &EventRecord) -> Result<(), StoreErro
 fn index_for(filter: &EventFilter) -> &'static str {
     match filter {
         EventFilter { workspace: None, .. } => "events_of_organisation",
-        EventFilter { resource_id: Some(_), .. } => "events_by_resource_id",
-        EventFilter { status: Some(status), .. } if *status != Status::Completed => "events_by_status",
+        EventFilter {
+            resource_id: Some(_), ..
+        } => "events_by_resource_id",
+        EventFilter {
+            status: Some(status), ..
+        } if *status != Status::Completed => "events_by_status",
         EventFilter { event: Some(_), .. } => "events_by_name",
-        EventFilter { resource: Some(resource), .. } if resource != DEFAULT_RESOURCE => "events_by_resource",
+        EventFilter {
+            resource: Some(resource),
+            ..
+        } if resource != DEFAULT_RESOURCE => "events_by_resource",
         _ => "events_of_workspace",
     }
 }

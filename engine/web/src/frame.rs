@@ -49,7 +49,7 @@ fn request_id(app: &App) -> Uuid {
 }
 
 fn write_error(response: &mut Response, error: &ApiError, id: Uuid) {
-    if let Some(text) = error.for_the_log() { eprintln!("XXX {text}");
+    if let Some(text) = error.for_the_log() {
         tracing::error!(status = error.status().as_u16(), error = text, "request failed");
     }
     let mut body = error.body();

@@ -149,7 +149,7 @@ async fn a_failure_is_kept_with_its_answer_and_tried_again_on_the_schedule() {
         message: attempts[0].message.clone(),
         ..record.attempt
     };
-    assert_eq!(attempts, [kept.clone()]);
+    assert_eq!(attempts, std::slice::from_ref(&kept));
     assert_eq!(
         world.store.attempt(row.id, kept.id).await.unwrap(),
         Some(kept.clone())
@@ -581,7 +581,7 @@ async fn deleting_a_rule_calls_off_what_waits_and_keeps_the_history() {
     assert_eq!(deleted, Some(rule.clone()));
     assert_eq!(
         world.store.rules_of(tenant.workspace).await.unwrap().as_ref(),
-        [other.clone()]
+        std::slice::from_ref(&other)
     );
     assert_eq!(
         delivery(&world, tenant, waiting.id, &rule).await.state.status,

@@ -138,9 +138,17 @@ fn filters(workspace: WorkspaceId) -> Vec<(EventFilter, &'static str)> {
         (
             EventFilter {
                 resource_id: Some("c1".into()),
+                status: Some(Status::Failed),
                 ..resource("course")
             },
-            "events_by_resource",
+            "events_by_resource_id",
+        ),
+        (
+            EventFilter {
+                event: Some("a.b".into()),
+                ..resource("course")
+            },
+            "events_by_name",
         ),
         (status(Status::Failed), "events_by_status"),
         (status(Status::Retrying), "events_by_status"),

@@ -22,6 +22,7 @@ use tempfile::TempDir;
 
 use crate::*;
 
+mod bench_tmp;
 mod faults;
 mod lifecycle;
 mod lists;

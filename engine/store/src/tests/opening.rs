@@ -55,7 +55,7 @@ async fn opening_again_finds_everything_and_changes_nothing() {
     );
     assert_eq!(
         again.rules_of(tenant.workspace).await.unwrap().as_ref(),
-        [rule.clone()]
+        std::slice::from_ref(&rule)
     );
     assert_eq!(again.lanes().await.unwrap(), [(rule.connection, NOW)]);
 }
