@@ -17,7 +17,10 @@ use crate::warm;
 /// What `heddle serve` is started with. The default lets it deliver to the test's receiver, over
 /// plain HTTP on loopback.
 #[derive(Clone, Debug)]
-pub struct Settings(Vec<(String, String)>);
+pub struct Settings {
+    environment: Vec<(String, String)>,
+    disk_can_be_full: bool,
+}
 
 impl Default for Settings {
     fn default() -> Self {
@@ -30,7 +33,11 @@ impl Default for Settings {
 impl Settings {
     /// Only what an operator gets who sets nothing but a port of its own.
     pub fn strict() -> Self {
-        Self(Vec::new()).with("LISTEN", "127.0.0.1:0")
+        Self {
+            environment: Vec::new(),
+            disk_can_be_full: false,
+        }
+        .with("LISTEN", "127.0.0.1:0")
     }
 
     /// Sets `HEDDLE_<name>`.
@@ -41,14 +48,20 @@ impl Settings {
     /// Sets any variable of the environment.
     pub fn with_raw(mut self, name: &str, value: impl Into<String>) -> Self {
         let name = name.to_owned();
-        self.0.retain(|(known, _)| *known != name);
-        self.0.push((name, value.into()));
+        self.environment.retain(|(known, _)| *known != name);
+        self.environment.push((name, value.into()));
         self
     }
 
     /// Sets the wait before each attempt, such as `0s,100ms`.
     pub fn retrying(self, schedule: &str) -> Self {
         self.with("RETRY_SCHEDULE", schedule)
+    }
+
+    /// Lets [`Engine::fill_disk`] work.
+    pub fn on_a_disk_that_can_be_full(mut self) -> Self {
+        self.disk_can_be_full = true;
+        self
     }
 
     /// Sends what is meant for each of `hosts` to `base`.
@@ -96,7 +109,9 @@ impl Home {
 
     /// Not even the data folder is there.
     pub fn bare() -> Self {
-        Self(Arc::new(tempfile::tempdir().expect("a temporary folder can be made")))
+        Self(Arc::new(
+            tempfile::tempdir().expect("a temporary folder can be made"),
+        ))
     }
 
     /// Where it is.
@@ -179,12 +194,21 @@ impl Home {
     }
 
     fn command(&self, arguments: &[&str], settings: &Settings) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = if settings.disk_can_be_full {
+            // Beyond its limit a write then fails as on a full disk, instead of ending the process.
+            let mut shell = Command::new("sh");
+            shell
+                .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+                .arg(binary());
+            shell
+        } else {
+            Command::new(binary())
+        };
         command
             .args(arguments)
             .env_clear()
             .env("HEDDLE_DATA_DIR", self.data_dir())
-            .envs(settings.0.iter().map(|(name, value)| (name, value)))
+            .envs(settings.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(self.0.path())
             .stdin(Stdio::null())
             .kill_on_drop(true);
@@ -288,6 +312,34 @@ impl Engine {
         assert!(
             status.is_ok_and(|status| status.success()),
             "SIGTERM could not be sent"
+        );
+    }
+
+    /// From now on every write to a file fails, as on a full disk.
+    pub async fn fill_disk(&self) {
+        self.limit_files("1").await;
+    }
+
+    /// There is room again.
+    pub async fn free_disk(&self) {
+        self.limit_files("unlimited").await;
+    }
+
+    async fn limit_files(&self, bytes: &str) {
+        assert!(
+            self.settings.disk_can_be_full,
+            "start it on a disk that can be full"
+        );
+        let id = self.child.id().expect("heddle is running").to_string();
+        let limit = format!("--fsize={bytes}:unlimited");
+        let status = within(
+            "prlimit",
+            Command::new("prlimit").args(["--pid", &id, &limit]).status(),
+        )
+        .await;
+        assert!(
+            status.is_ok_and(|status| status.success()),
+            "prlimit (of util-linux) could not set {limit}"
         );
     }
 

@@ -6,6 +6,7 @@ mod bulk;
 mod cli;
 mod contract;
 mod crash;
+mod disk;
 mod fan_out;
 mod guard;
 mod history;

@@ -115,11 +115,18 @@ async fn broken_plugins_are_named_and_the_others_start() {
     ] {
         assert!(log.contains(file), "{file} is not reported by name");
     }
+}
+
+#[tokio::test]
+async fn the_list_of_plugins_shows_what_is_broken_and_why() {
+    let home = Home::new();
+    home.put_plugin("garbage.wasm", b"this is no WebAssembly");
+    home.put_plugin("ntfy.wasm", ntfy());
     let listed = home.run(&["plugin", "list"], &Settings::default()).await;
-    assert!(
-        listed.status.success() && listed.stdout.contains("garbage.wasm"),
-        "{listed:?}"
-    );
+    assert!(listed.status.success(), "{listed:?}");
+    for part in ["webhook", "slack", "hubspot", "ntfy", "garbage.wasm"] {
+        assert!(listed.stdout.contains(part), "{part}: {}", listed.stdout);
+    }
 }
 
 #[tokio::test]

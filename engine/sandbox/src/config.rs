@@ -60,8 +60,7 @@ impl SandboxConfig {
             .max_memory_size(self.max_memory_bytes)
             .table_elements(self.max_table_elements)
             // Wiping a small guest's pages costs less than giving them back and faulting them in.
-            .linear_memory_keep_resident(std::env::var("X_KEEP").ok().and_then(|v| v.parse::<usize>().ok()).unwrap_or(256) * 1024)
-.pagemap_scan(if std::env::var("X_SCAN").is_ok() { wasmtime::Enabled::Yes } else { wasmtime::Enabled::No })
+            .linear_memory_keep_resident(256 * 1024)
             .table_keep_resident(16 * 1024);
 
         let mut config = Config::new();
@@ -75,7 +74,7 @@ impl SandboxConfig {
             .wasm_multi_memory(false)
             // The same input must lead to the same answer on every machine.
             .wasm_relaxed_simd(false)
-            .cranelift_nan_canonicalization(std::env::var("X_NONAN").is_err());
+            .cranelift_nan_canonicalization(true);
         Engine::new(&config)
     }
 }

@@ -21,16 +21,17 @@ pub(crate) fn word<T>(
     column: impl RowIndex,
     parse: impl Fn(&str) -> Option<T>,
 ) -> rusqlite::Result<T> {
-    parse(row.get_ref(column)?.as_str()?).ok_or_else(|| unreadable(FromSqlError::InvalidType))
+    parse(row.get_ref(column)?.as_str()?).ok_or_else(unreadable)
 }
 
 /// The JSON in a column.
 pub(crate) fn json<T: DeserializeOwned>(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<T> {
-    serde_json::from_str(row.get_ref(column)?.as_str()?).map_err(unreadable)
+    serde_json::from_str(row.get_ref(column)?.as_str()?).map_err(|_| unreadable())
 }
 
-fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(error))
+/// Says nothing of what was read: serde's own words could quote it.
+fn unreadable() -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(FromSqlError::InvalidType))
 }
 
 /// JSON text of a value that always has one: maps with text keys.

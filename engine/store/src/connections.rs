@@ -249,9 +249,12 @@ fn update(
         destination.hidden,
         destination.updated_at.0
     ])?;
+    if changed == 0 {
+        return Ok(false);
+    }
     effects.connection(destination.id);
     claims::wake(connection, effects, destination.id)?;
-    Ok(changed > 0)
+    Ok(true)
 }
 
 fn delete(
@@ -309,14 +312,10 @@ pub(crate) fn learn(
                WHERE id = ?1 AND inactive_reason IS NULL AND updated_at <= ?5";
     let detail = columns::cut(&outcome.message, MAX_MESSAGE_BYTES);
     let (started_at, finished_at) = (attempt.started_at.0, attempt.finished_at.0);
-    connection.prepare_cached(sql)?.execute(params![
-        id.as_bytes(),
-        reason.as_str(),
-        detail,
-        finished_at,
-        started_at
-    ])?;
-    effects.connection(id);
+    let values = params![id.as_bytes(), reason.as_str(), detail, finished_at, started_at];
+    if connection.prepare_cached(sql)?.execute(values)? > 0 {
+        effects.connection(id);
+    }
     Ok(())
 }
 

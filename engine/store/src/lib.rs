@@ -106,7 +106,7 @@ impl Store {
         &self.inner.shared.due
     }
 
-    /// Finishes what was asked so far, moves the log into the database and closes it. Every later
+    /// Finishes what was asked so far and closes the database. Every later
     /// call is answered with [`StoreError::Unavailable`].
     pub async fn close(&self) {
         self.inner.readers.close(self.inner.reader_count).await;

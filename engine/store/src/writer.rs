@@ -78,7 +78,7 @@ pub(crate) struct Writer {
 
 enum Message {
     Command(Box<dyn Command>),
-    /// Checkpoint, close the file, end.
+    /// Close the file, end.
     Close(oneshot::Sender<()>),
     /// Outside any transaction.
     #[cfg(test)]
@@ -296,12 +296,7 @@ impl Thread {
     }
 
     fn close(self) {
-        if let Err(error) = self
-            .connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-        {
-            tracing::warn!(%error, "the last checkpoint failed; the next start does it");
-        }
+        // SQLite moves the log into the database and removes it when no other process has it open.
         if let Err((_, error)) = self.connection.close() {
             tracing::warn!(%error, "the database was not closed cleanly; the next start mends it");
         }

@@ -8,7 +8,7 @@ use heddle_core::connection::{Connection, Health, InactiveReason};
 use heddle_core::id::{ConnectionId, WorkspaceId};
 use heddle_core::manifest::Manifest;
 use heddle_egress::Grant;
-use heddle_store::{ConnectionDeletion, StoreError};
+use heddle_store::ConnectionDeletion;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
@@ -67,6 +67,7 @@ pub async fn create(
     let manifest = manifest(&app, kind).ok_or_else(|| unknown_type(&app))?;
     let none = Map::new();
     let parted = part(&app, &manifest, metadata.unwrap_or(&none), None)?;
+    check_name(&app, &caller, workspace, &name, None).await?;
     let now = app.clock.now();
     let connection = Connection {
         id: ConnectionId::new(now, app.random()),
@@ -81,10 +82,7 @@ pub async fn create(
         created_at: now,
         updated_at: now,
     };
-    app.store
-        .create_connection(connection.clone())
-        .await
-        .map_err(name_taken)?;
+    app.store.create_connection(connection.clone()).await?;
     Ok((
         StatusCode::CREATED,
         Json(json!({"connection": shown(&app, &connection, &parted.made)})),
@@ -136,6 +134,7 @@ pub async fn update(
         ),
     })?;
     let parted = part(&app, &manifest, metadata, Some(&known))?;
+    check_name(&app, &caller, known.workspace, &name, Some(known.id)).await?;
     let changed = parted.settings != known.settings || parted.secrets != known.secrets;
     let updated = Connection {
         name,
@@ -146,12 +145,11 @@ pub async fn update(
         updated_at: app.clock.now(),
         ..known
     };
-    let found = app
+    if !app
         .store
         .update_connection(caller.organisation, updated.clone())
-        .await
-        .map_err(name_taken)?;
-    if !found {
+        .await?
+    {
         return Err(NO_CONNECTION);
     }
     Ok(Json(shown(&app, &updated, &parted.made)))
@@ -259,14 +257,29 @@ fn is_name(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b" _-".contains(&byte))
 }
 
-fn name_taken(error: StoreError) -> ApiError {
-    match error {
-        StoreError::Conflict(_) => ApiError::Conflict {
+/// Names are told apart by people, so one of a kind in a workspace is enough; two requests at the same
+/// moment may still both get theirs.
+async fn check_name(
+    app: &App,
+    caller: &Machine,
+    workspace: WorkspaceId,
+    name: &str,
+    own: Option<ConnectionId>,
+) -> Result<(), ApiError> {
+    let others = app
+        .store
+        .list_connections(caller.organisation, Some(workspace))
+        .await?;
+    if others
+        .iter()
+        .any(|other| other.name == name && Some(other.id) != own)
+    {
+        return Err(ApiError::Conflict {
             code: "name_taken",
             message: "Another connection of this workspace has this name.".into(),
-        },
-        other => other.into(),
+        });
     }
+    Ok(())
 }
 
 #[cfg(test)]

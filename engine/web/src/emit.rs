@@ -1,7 +1,6 @@
 //! What a product sends: read, checked and matched. Pure but for the lookups that it is given, and the
 //! same for one event and for a bulk.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use heddle_core::delivery::State;
@@ -106,7 +105,7 @@ fn payload(raw: Option<&RawValue>, problems: &mut Vec<Problem>) -> Result<Option
     };
     match check_payload(raw.get()) {
         Ok(payload) => {
-            if let Some(email) = string_member(&payload, "email")
+            if let Some(email) = email_of(&payload)
                 && !is_email(&email)
             {
                 problems.push(Problem::new("payload.email", "must be an e-mail address"));
@@ -123,13 +122,15 @@ fn payload(raw: Option<&RawValue>, problems: &mut Vec<Problem>) -> Result<Option
     }
 }
 
-/// The top-level member `key` of an object, when it is a string.
-fn string_member(object: &str, key: &str) -> Option<String> {
-    let members: HashMap<String, &RawValue> = serde_json::from_str(object).ok()?;
-    match serde_json::from_str(members.get(key)?.get()) {
-        Ok(Value::String(text)) => Some(text),
-        _ => None,
+/// The payload's `email`, when it is a string.
+fn email_of(payload: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Known<'a> {
+        #[serde(borrow)]
+        email: Option<&'a RawValue>,
     }
+    let known: Known = serde_json::from_str(payload).ok()?;
+    serde_json::from_str(known.email?.get()).ok()
 }
 
 /// Whether the text has the form of an e-mail address. Whether it can be written to is for the

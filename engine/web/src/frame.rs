@@ -79,3 +79,31 @@ pub async fn unknown_route() -> ApiError {
 pub async fn wrong_method() -> ApiError {
     ApiError::MethodNotAllowed
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::routing::get;
+    use tower::ServiceExt;
+    use tower_http::catch_panic::CatchPanicLayer;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_ends_its_request_with_a_500_that_says_nothing() {
+        async fn panics() {
+            panic!("row 7 is odd");
+        }
+        let router: Router = Router::new()
+            .route("/", get(panics))
+            .layer(CatchPanicLayer::custom(on_panic));
+        let response = router
+            .oneshot(Request::get("/").body(Body::empty()).unwrap())
+            .await
+            .unwrap();
+        assert_eq!(response.status(), 500);
+        let error = response.extensions().get::<Arc<ApiError>>().unwrap();
+        assert_eq!(error.for_the_log(), Some("panicked: row 7 is odd"));
+        assert!(!error.body().to_string().contains("row 7"));
+    }
+}

@@ -4,7 +4,7 @@
 //! - `auth` and `keys` say who calls; `extract` reads what they ask; `views` writes the answers
 //! - `error` is what can go wrong and the one mapping of it to HTTP; `frame` is around every route
 //! - `cors` is for the two ingestion operations alone
-//! - `workspaces`, `connections` (with `settings`), `integrations`, `rules`, `events` (with `emit`),
+//! - `workspaces`, `connections` (with `settings` and `headers`), `integrations`, `rules`, `events` (with `emit`),
 //!   `deliveries` and `health` are the operations
 //!
 //! Whatever an operation looks up, it looks up within the caller's organisation: the ids of another
@@ -31,6 +31,7 @@ mod error;
 mod events;
 mod extract;
 mod frame;
+mod headers;
 mod health;
 mod integrations;
 mod keys;

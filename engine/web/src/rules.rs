@@ -254,8 +254,11 @@ fn problems(manifest: &Manifest, metadata: &Map<String, Value>) -> Vec<Problem> 
             format!("must be one of {}", known.join(", ")),
         )];
     };
+    let options = action.data.iter().filter(|input| input["required"] == true);
+    let options = options.filter_map(|input| input["options"].get("field")?.as_str());
     let missing = action
         .required_inputs()
+        .chain(options)
         .filter(|key| metadata.get(*key).is_none_or(is_blank));
     let missing = missing.map(|key| Problem::new(format!("metadata.{key}"), "is required by the action"));
     missing
@@ -318,6 +321,23 @@ mod tests {
             .to_string(),
         )
         .unwrap()
+    }
+
+    #[test]
+    fn an_item_with_options_needs_both() {
+        let mut manifest = manifest();
+        manifest.actions.get_mut("ping").unwrap().data = vec![json!({
+            "kind": "advanced", "key": "properties", "field": "id", "required": true,
+            "options": {"key": "options", "field": "value", "type": "select", "entity": "option"}
+        })];
+        let problems = problems(
+            &manifest,
+            json!({"action": "ping", "id": "p"}).as_object().unwrap(),
+        );
+        assert_eq!(
+            problems.first().map(|problem| problem.param.as_str()),
+            Some("metadata.value")
+        );
     }
 
     #[test]

@@ -10,52 +10,23 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use heddle_core::connection::Connection;
-use heddle_core::manifest::{Apply, Field, FieldFormat, FieldKind, Manifest};
+use heddle_core::manifest::{Field, FieldFormat, FieldKind, Manifest};
 use heddle_core::retry::Schedule;
 use heddle_core::secret::{MASK, Secret};
 use regex_lite::Regex;
 use serde_json::{Map, Value};
 
 use crate::error::Problem;
+use crate::headers;
 
 /// The longest value of one setting, in bytes.
-const MAX_VALUE_BYTES: usize = 4096;
-
-/// The most headers in a setting of the format `headers`.
-const MAX_HEADERS: usize = 5;
+pub const MAX_VALUE_BYTES: usize = 4096;
 
 /// How often a delivery is tried and when; every connection may set it.
 pub const RETRY_SCHEDULE: &str = "retry_schedule";
 
 /// How many deliveries go out at once; every connection may set it.
 pub const CONCURRENCY: &str = "concurrency";
-
-/// Names of headers that a connection cannot set, beside those that begin with [`RESERVED_PREFIXES`]:
-/// those that frame the message, and those that Heddle answers for.
-const RESERVED_HEADERS: [&str; 20] = [
-    "accept-encoding",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "cookie",
-    "expect",
-    "host",
-    "http2-settings",
-    "if-range",
-    "keep-alive",
-    "range",
-    "te",
-    "trailer",
-    "trailers",
-    "transfer-encoding",
-    "upgrade",
-    "user-agent",
-    "via",
-    "forwarded",
-];
-
-const RESERVED_PREFIXES: [&str; 5] = ["webhook-", "x-meshes-", "x-heddle-", "x-forwarded-", "proxy-"];
 
 /// What the checks need from outside.
 pub struct Surroundings<'a> {
@@ -89,25 +60,63 @@ pub fn check(
     };
     let mut parted = Parted::default();
     check.refuse_unknown(manifest, metadata);
-    let fields = &manifest.authentication.fields;
-    // What a field depends on may stand after it, so those that depend on nothing come first.
-    let (free, dependent): (Vec<&Field>, Vec<&Field>) = fields
+    let (secrets, plain): (Vec<&Field>, Vec<&Field>) = manifest
+        .authentication
+        .fields
         .iter()
-        .filter(|field| !field.is_secret())
-        .partition(|field| field.depends_on.is_none());
-    for field in free.into_iter().chain(dependent) {
-        check.setting(field, metadata, &mut parted.settings);
+        .partition(|field| field.is_secret());
+    // What a field depends on may stand after it, so those that depend on nothing come first.
+    let (free, dependent): (Vec<&Field>, Vec<&Field>) =
+        plain.iter().partition(|field| field.depends_on.is_none());
+    for key in keys(free.into_iter().chain(dependent)) {
+        if let Some((field, asked_for)) = asked_for(&plain, key, &parted.settings) {
+            check.setting(field, asked_for, metadata, &mut parted.settings);
+        }
     }
     check.generic_settings(manifest, metadata, &mut parted.settings);
-    for field in fields.iter().filter(|field| field.is_secret()) {
-        check.secret(field, metadata, stored, &mut parted);
+    for key in keys(secrets.iter().copied()) {
+        if let Some((field, asked_for)) = asked_for(&secrets, key, &parted.settings) {
+            check.secret(field, asked_for, metadata, stored, &mut parted);
+        }
     }
-    check.headers_that_credentials_set(manifest, &parted);
+    check.problems.extend(headers::conflicts(manifest, &parted));
     if check.problems.is_empty() {
         Ok(parted)
     } else {
         Err(check.problems)
     }
+}
+
+/// Each key once, in order.
+fn keys<'m>(fields: impl Iterator<Item = &'m Field>) -> Vec<&'m str> {
+    let mut keys: Vec<&str> = Vec::new();
+    for field in fields {
+        if !keys.contains(&field.key.as_str()) {
+            keys.push(&field.key);
+        }
+    }
+    keys
+}
+
+/// The field of this key that the settings ask for, else its first one, and whether they ask for it.
+/// Two fields may share a key when they depend on different settings: a signing secret has one form or
+/// another.
+fn asked_for<'m>(
+    fields: &[&'m Field],
+    key: &str,
+    settings: &Map<String, Value>,
+) -> Option<(&'m Field, bool)> {
+    let met = |field: &&Field| {
+        field
+            .depends_on
+            .as_ref()
+            .is_none_or(|condition| condition.is_met(settings))
+    };
+    let same_key = || fields.iter().copied().filter(|field| field.key == key);
+    same_key()
+        .find(met)
+        .map(|field| (field, true))
+        .or_else(|| same_key().next().map(|field| (field, false)))
 }
 
 struct Check<'a> {
@@ -143,11 +152,13 @@ impl Check<'_> {
         }
     }
 
-    fn setting(&mut self, field: &Field, metadata: &Map<String, Value>, settings: &mut Map<String, Value>) {
-        let asked_for = field
-            .depends_on
-            .as_ref()
-            .is_none_or(|condition| condition.is_met(settings));
+    fn setting(
+        &mut self,
+        field: &Field,
+        asked_for: bool,
+        metadata: &Map<String, Value>,
+        settings: &mut Map<String, Value>,
+    ) {
         let sent = metadata.get(&field.key).filter(|value| !is_blank(value));
         let default = field
             .default_value
@@ -169,6 +180,7 @@ impl Check<'_> {
     fn secret(
         &mut self,
         field: &Field,
+        asked_for: bool,
         metadata: &Map<String, Value>,
         stored: Option<&Connection>,
         parted: &mut Parted,
@@ -180,10 +192,6 @@ impl Check<'_> {
             parted.secrets.insert(key.clone(), secret.clone());
             return;
         }
-        let asked_for = field
-            .depends_on
-            .as_ref()
-            .is_none_or(|condition| condition.is_met(&parted.settings));
         match sent.filter(|value| !is_blank(value) && !keeps) {
             Some(value) => match self.read(field, value) {
                 Ok(value) => {
@@ -209,8 +217,8 @@ impl Check<'_> {
     /// The value as it is stored; the error says what it must be and never repeats it.
     fn read(&self, field: &Field, value: &Value) -> Result<Value, String> {
         match field.format {
-            FieldFormat::Boolean => return read_boolean(value),
-            FieldFormat::Headers => return read_headers(value),
+            FieldFormat::Boolean => return read_boolean(field, value),
+            FieldFormat::Headers => return headers::read(value),
             _ => {}
         }
         let text = match value {
@@ -289,40 +297,6 @@ impl Check<'_> {
             }
         }
     }
-
-    /// A static header must not stand in the way of one that carries the credential.
-    fn headers_that_credentials_set(&mut self, manifest: &Manifest, parted: &Parted) {
-        let in_force = manifest.credentials.iter().filter(|credential| {
-            parted.secrets.contains_key(&credential.field)
-                && credential
-                    .when
-                    .as_ref()
-                    .is_none_or(|condition| condition.is_met(&parted.settings))
-        });
-        let authorizes = |apply: &Apply| matches!(apply, Apply::Bearer | Apply::Basic { .. });
-        if !in_force.map(|credential| &credential.apply).any(authorizes) {
-            return;
-        }
-        let fields = manifest
-            .authentication
-            .fields
-            .iter()
-            .filter(|field| field.format == FieldFormat::Headers);
-        for field in fields {
-            let sealed = || serde_json::from_str(parted.secrets.get(&field.key)?.reveal()).ok();
-            let headers = parted.settings.get(&field.key).cloned().or_else(sealed);
-            if let Some(Value::Object(headers)) = headers
-                && headers
-                    .keys()
-                    .any(|name| name.eq_ignore_ascii_case("authorization"))
-            {
-                self.problem(
-                    &field.key,
-                    "must not set Authorization, which carries the credential",
-                );
-            }
-        }
-    }
 }
 
 fn is_generic(key: &str) -> bool {
@@ -337,11 +311,15 @@ fn is_blank(value: &Value) -> bool {
     }
 }
 
-fn read_boolean(value: &Value) -> Result<Value, String> {
-    match value {
-        Value::Bool(_) => Ok(value.clone()),
-        Value::String(text) if text.eq_ignore_ascii_case("true") => Ok(Value::Bool(true)),
-        Value::String(text) if text.eq_ignore_ascii_case("false") => Ok(Value::Bool(false)),
+fn read_boolean(field: &Field, value: &Value) -> Result<Value, String> {
+    let word = match value {
+        Value::Bool(_) => return Ok(value.clone()),
+        Value::String(text) => read_option(field, text).unwrap_or_else(|_| value.clone()),
+        _ => Value::Null,
+    };
+    match word.as_str() {
+        Some(word) if word.eq_ignore_ascii_case("true") => Ok(Value::Bool(true)),
+        Some(word) if word.eq_ignore_ascii_case("false") => Ok(Value::Bool(false)),
         _ => Err("must be true or false".into()),
     }
 }
@@ -376,54 +354,6 @@ fn is_standard_webhooks_secret(text: &str) -> bool {
     text.strip_prefix("whsec_")
         .and_then(|encoded| STANDARD.decode(encoded).ok())
         .is_some_and(|bytes| (24..=64).contains(&bytes.len()))
-}
-
-/// Headers as an object of names to values, whichever of the two ways they were sent in.
-fn read_headers(value: &Value) -> Result<Value, String> {
-    const FORM: &str = "must be an object of header names to values, or a list of {name, value}";
-    let pairs: Vec<(&str, &str)> = match value {
-        Value::Object(members) => members
-            .iter()
-            .map(|(name, value)| Some((name.as_str(), value.as_str()?)))
-            .collect(),
-        Value::Array(items) => items
-            .iter()
-            .map(|item| Some((item.get("name")?.as_str()?, item.get("value")?.as_str()?)))
-            .collect(),
-        _ => None,
-    }
-    .ok_or(FORM)?;
-    if pairs.len() > MAX_HEADERS {
-        return Err(format!("must have at most {MAX_HEADERS} headers"));
-    }
-    let mut headers = Map::new();
-    for (name, value) in pairs {
-        check_header(name, value)?;
-        if headers.keys().any(|known| known.eq_ignore_ascii_case(name)) {
-            return Err(format!("has the header {name} twice"));
-        }
-        headers.insert(name.to_owned(), value.into());
-    }
-    Ok(Value::Object(headers))
-}
-
-fn check_header(name: &str, value: &str) -> Result<(), String> {
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if name.is_empty() || name.len() > 128 || !name.bytes().all(token) {
-        return Err("has a header whose name is none".into());
-    }
-    let lower = name.to_ascii_lowercase();
-    if RESERVED_HEADERS.contains(&lower.as_str())
-        || RESERVED_PREFIXES.iter().any(|prefix| lower.starts_with(prefix))
-    {
-        return Err(format!("must not set the reserved header {name}"));
-    }
-    if value.len() > MAX_VALUE_BYTES || !value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-        return Err(format!(
-            "has a value of the header {name} that is not printable ASCII of at most {MAX_VALUE_BYTES} bytes"
-        ));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -141,6 +141,10 @@ fn what_cannot_work_is_refused_at_its_key_and_never_repeated() {
             "metadata.headers",
         ),
         (json!({"url": url, "secret": "whsec_c2hvcnQ="}), "metadata.secret"),
+        (
+            json!({"url": url, "headers": {"X-Other": "é"}}),
+            "metadata.headers",
+        ),
         (json!({"url": url, "secret": "hunter22"}), "metadata.secret"),
         (
             json!({"url": url, "retry_schedule": "soon"}),
@@ -214,4 +218,85 @@ fn the_mask_is_no_secret_where_none_is_stored() {
     )
     .unwrap_err();
     assert_eq!(problems[0].param, "metadata.password");
+}
+
+fn webhook(metadata: Value) -> Result<Parted, Vec<Problem>> {
+    let manifest = Manifest::parse(include_str!("../../../adapters/webhook/manifest.json")).unwrap();
+    let surroundings = Surroundings {
+        check_url: &|_| Ok(()),
+        random: &|| [7; 32],
+    };
+    check(&manifest, metadata.as_object().unwrap(), None, &surroundings)
+}
+
+#[test]
+fn a_webhook_is_configured_in_the_words_of_the_contract() {
+    let plain = webhook(json!({"url": "https://a.example/hook"})).unwrap();
+    assert_eq!(
+        (&plain.settings["http_method"], &plain.settings["payload_mode"]),
+        (&json!("POST"), &json!("wrapped"))
+    );
+    assert_eq!(
+        (&plain.settings["auth_scheme"], &plain.settings["skip_url_test"]),
+        (&json!("none"), &json!(false))
+    );
+    assert_eq!(plain.made, ["signing_secret"]);
+
+    let full = webhook(json!({
+        "url": "https://a.example/hook", "http_method": "put", "payload_mode": "Raw",
+        "auth_scheme": "Custom Auth Header", "auth_header_name": "X-Token", "auth_header_value": "t0ken-value",
+        "custom_headers": [{"name": "X-Env", "value": "live"}], "accept_redirect_status": "Yes",
+        "signing_scheme": "HMAC-SHA256", "signing_secret": "any text at all"}))
+    .unwrap();
+    assert_eq!(
+        (&full.settings["auth_scheme"], &full.settings["http_method"]),
+        (&json!("header"), &json!("PUT"))
+    );
+    assert_eq!(full.settings["signing_header"], json!("X-Meshes-Signature"));
+    assert_eq!(
+        (full.settings["accept_redirect_status"].clone(), full.made.len()),
+        (json!(true), 0)
+    );
+    assert_eq!(full.secrets["custom_headers"].reveal(), r#"{"X-Env":"live"}"#);
+    assert_eq!(full.secrets["signing_secret"].reveal(), "any text at all");
+}
+
+#[test]
+fn a_webhooks_headers_do_not_get_in_each_others_way() {
+    let with = |extra: Value| {
+        let mut metadata = json!({"url": "https://a.example/hook"});
+        metadata
+            .as_object_mut()
+            .unwrap()
+            .extend(extra.as_object().unwrap().clone());
+        webhook(metadata)
+    };
+    let own = |name: &str| json!({"auth_scheme": "header", "auth_header_name": name, "auth_header_value": "t0ken-value"});
+    let mut twice = own("X-Token");
+    twice["custom_headers"] = json!({"x-token": "other"});
+    let signature = json!({"signing_scheme": "hmac_sha512", "signing_secret": "any text", "signing_header": "X-Sig",
+                           "custom_headers": {"X-SIG": "forged"}});
+    let bearer = json!({"auth_scheme": "bearer", "bearer_token": "t0ken-value", "custom_headers": {"Authorization": "x"}});
+    for (metadata, param) in [
+        (own("Content-Type"), "metadata.auth_header_name"),
+        (own("webhook-signature"), "metadata.auth_header_name"),
+        (own("X-Meshes-Event"), "metadata.auth_header_name"),
+        (twice, "metadata.custom_headers"),
+        (signature, "metadata.custom_headers"),
+        (bearer, "metadata.custom_headers"),
+        (
+            json!({"signing_scheme": "hmac_sha256"}),
+            "metadata.signing_secret",
+        ),
+        (json!({"signing_secret": "no whsec"}), "metadata.signing_secret"),
+    ] {
+        let problems = with(metadata.clone()).expect_err(&metadata.to_string());
+        assert_eq!(
+            (problems.len(), problems[0].param.as_str()),
+            (1, param),
+            "{problems:?}"
+        );
+        assert!(!problems[0].msg.contains("t0ken"), "{problems:?}");
+    }
+    assert!(with(json!({"custom_headers": {"Authorization": "Token x"}})).is_ok());
 }

@@ -21,10 +21,11 @@
 //!     }"#;
 //!
 //!     fn deliver(delivery: &Delivery, http: &mut Http) -> Result<Receipt, Stop> {
+//!         let tag = delivery.input("id")?;
 //!         let person = json!({"email": delivery.email()?});
 //!         let found = http.send(Request::post("https://api.acme.example/people").json(&person))?;
 //!         let id = text_at(&found.success()?.json()?, "/id")?;
-//!         let url = url!("https://api.acme.example/people/{}/tags/{}", id, delivery.input("id")?)?;
+//!         let url = url!("https://api.acme.example/people/{}/tags/{}", id, tag)?;
 //!         http.send(Request::put(url))?.success()?;
 //!         Ok(Receipt::new("tagged").external_id(id))
 //!     }

@@ -22,7 +22,7 @@ use tempfile::TempDir;
 
 use crate::*;
 
-mod bench_tmp;
+mod changes;
 mod faults;
 mod lifecycle;
 mod lists;
@@ -259,4 +259,35 @@ fn delivered() -> Outcome {
 
 fn first_page(limit: usize) -> Page {
     Page { limit, cursor: None }
+}
+
+async fn one_rule(world: &World) -> (Tenant, Destination, Rule) {
+    let tenant = world.tenant("Academy").await;
+    let destination = world.destination(tenant).await;
+    let rule = world.rule(&destination).await;
+    (tenant, destination, rule)
+}
+
+async fn event(world: &World, tenant: Tenant, id: EventId) -> EventRecord {
+    world.store.event(tenant.organisation, id).await.unwrap().unwrap()
+}
+
+async fn delivery(world: &World, tenant: Tenant, event: EventId, rule: &Rule) -> DeliveryRecord {
+    world
+        .store
+        .delivery(tenant.organisation, event, rule.id)
+        .await
+        .unwrap()
+        .unwrap()
+}
+
+async fn health(world: &World, id: ConnectionId) -> Health {
+    world
+        .store
+        .connection_for_delivery(id)
+        .await
+        .unwrap()
+        .unwrap()
+        .health
+        .clone()
 }

@@ -12,7 +12,7 @@ async fn an_event_is_accepted_with_a_delivery_for_each_rule_that_it_matches() {
     let world = World::new().await;
     let (workspace, page) = world.workspace("First").await;
     let connection = world.connection(&workspace, "CRM").await;
-    let rules = [
+    let mut rules = [
         world.rule(&workspace, &connection, "lesson.*").await,
         world.rule(&workspace, &connection, "*").await,
     ];
@@ -50,6 +50,7 @@ async fn an_event_is_accepted_with_a_delivery_for_each_rule_that_it_matches() {
         .map(|rule_event| text(&rule_event["rule"]))
         .collect();
     matched.sort();
+    rules.sort();
     assert_eq!(matched, rules);
     for rule_event in rule_events {
         assert_eq!(
