@@ -30,6 +30,25 @@ pub struct Connection {
     pub updated_at: Timestamp,
 }
 
+impl Connection {
+    /// What a plugin is told of the connection; `wit/adapter.wit` shows it to authors.
+    pub fn told(&self) -> Told<'_> {
+        Told {
+            id: self.id,
+            settings: &self.settings,
+            credentials: self.secrets.keys().map(String::as_str).collect(),
+        }
+    }
+}
+
+/// A connection as a plugin sees it: no secret, only the keys of the secrets that are set.
+#[derive(Debug, Serialize)]
+pub struct Told<'a> {
+    id: ConnectionId,
+    settings: &'a Map<String, Value>,
+    credentials: Vec<&'a str>,
+}
+
 /// Whether deliveries go out. Deliveries of an inactive connection wait until it is active again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {

@@ -2,7 +2,7 @@
 //!
 //! Plugins have the same function through the SDK; this one is the reference and serves the host.
 //! A path that leads nowhere, or to `null`, renders as nothing. Objects and arrays render as their
-//! JSON. A number renders with the spelling of the payload.
+//! JSON. Numbers render as JSON readers spell them: `1.10` becomes `1.1`.
 
 use serde_json::Value;
 

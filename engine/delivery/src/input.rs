@@ -1,7 +1,7 @@
 //! What a plugin is told of a delivery: the JSON that `wit/adapter.wit` documents. No secret is in
 //! it, only the keys of the secrets that are set.
 
-use heddle_core::connection::Connection;
+use heddle_core::connection::{Connection, Told};
 use heddle_core::time::Timestamp;
 use heddle_store::Claimed;
 use serde::Serialize;
@@ -15,7 +15,7 @@ struct DeliverInput<'a> {
     action: &'a str,
     inputs: &'a Map<String, Value>,
     fields: Map<String, Value>,
-    connection: ConnectionInput<'a>,
+    connection: Told<'a>,
 }
 
 #[derive(Serialize)]
@@ -33,13 +33,6 @@ struct EventInput<'a> {
     resource_id: Option<&'a str>,
     created_at: i64,
     payload: &'a RawValue,
-}
-
-#[derive(Serialize)]
-struct ConnectionInput<'a> {
-    id: String,
-    settings: &'a Map<String, Value>,
-    credentials: Vec<&'a str>,
 }
 
 /// The input of `deliver`. The payload goes in byte for byte; an error means that the stored text
@@ -63,10 +56,6 @@ pub fn deliver(claimed: &Claimed, connection: &Connection, sent_at: Timestamp) -
         action: claimed.rule.action(),
         inputs: &claimed.rule.metadata,
         fields: Map::new(),
-        connection: ConnectionInput {
-            id: connection.id.to_string(),
-            settings: &connection.settings,
-            credentials: connection.secrets.keys().map(String::as_str).collect(),
-        },
+        connection: connection.told(),
     })
 }

@@ -4,13 +4,13 @@
 //! Each verb is asynchronous and stands in the file of its table, beside the synchronous functions
 //! over a [`rusqlite::Connection`] that it is made of and the queries that these run.
 //!
-//! - One thread writes ([`writer`]): commands are committed in groups, and answered when the disk
+//! - One thread writes (`writer.rs`): commands are committed in groups, and answered when the disk
 //!   has them. What fails is answered with [`StoreError::Unavailable`] and was not kept.
-//! - Several connections read ([`readers`]); they see everything that was acknowledged.
+//! - Several connections read (`readers.rs`); they see everything that was acknowledged.
 //! - Ids, times and seeds come from the caller; the state of a delivery changes only through
 //!   `heddle_core::delivery::State`, and the schema's CHECKs hold it to that.
 //! - Verbs that take an organisation find nothing of another one.
-//! - Secrets are sealed ([`seal`]).
+//! - Secrets are sealed (`seal.rs`).
 
 use std::sync::Arc;
 
@@ -106,8 +106,8 @@ impl Store {
         &self.inner.shared.due
     }
 
-    /// Finishes what was asked so far and closes the database. Every later
-    /// call is answered with [`StoreError::Unavailable`].
+    /// Finishes what was asked so far and closes the database. Every later call is answered
+    /// with [`StoreError::Unavailable`].
     pub async fn close(&self) {
         self.inner.readers.close(self.inner.reader_count).await;
         self.inner.writer.close().await;

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use heddle_core::connection::{Connection, Health, InactiveReason};
+use heddle_core::exchange::{FailureKind, Function};
 use heddle_core::id::{ConnectionId, WorkspaceId};
 use heddle_core::manifest::Manifest;
 use heddle_egress::Grant;
+use heddle_sandbox::Patience;
 use heddle_store::ConnectionDeletion;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -82,6 +84,7 @@ pub async fn create(
         created_at: now,
         updated_at: now,
     };
+    rehearse(&app, &connection).await?;
     app.store.create_connection(connection.clone()).await?;
     Ok((
         StatusCode::CREATED,
@@ -145,6 +148,7 @@ pub async fn update(
         updated_at: app.clock.now(),
         ..known
     };
+    rehearse(&app, &updated).await?;
     if !app
         .store
         .update_connection(caller.organisation, updated.clone())
@@ -221,6 +225,24 @@ fn part(
     match Grant::new(manifest, &parted.settings, &parted.secrets) {
         Ok(_) => Ok(parted),
         Err(error) => Err(ApiError::invalid("metadata", error.to_string())),
+    }
+}
+
+/// Asks the plugin what it makes of the settings, without a request to the destination: `check` is a
+/// pure function, so that called without replies it either names its first request or says at once
+/// what is missing, such as one of two credentials. A plugin that breaks here says nothing about the
+/// settings; its deliveries will say so.
+async fn rehearse(app: &App, connection: &Connection) -> Result<(), ApiError> {
+    let Some(plugin) = app.plugins.get(&connection.kind).filter(|plugin| plugin.has(Function::Check)) else {
+        return Ok(());
+    };
+    let input = json!({"connection": connection.told(), "sent_at": app.clock.now().0}).to_string();
+    let check = move || plugin.call(Function::Check, &input, &[], Patience::Full);
+    match tokio::task::spawn_blocking(check).await {
+        Ok(Ok(Err(failure))) if matches!(failure.kind, FailureKind::Permanent | FailureKind::Mapping) => {
+            Err(ApiError::invalid("metadata", failure.message))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -88,10 +88,11 @@ pub trait Adapter {
     /// Delivers one event by `delivery.action`.
     fn deliver(delivery: &Delivery, http: &mut Http) -> Result<Receipt, Stop>;
 
-    /// Whether the connection works. Must leave nothing behind at the destination.
+    /// Whether the connection works. Must leave nothing behind at the destination. A failure that is
+    /// permanent before the first request says that the settings cannot work: Heddle refuses them.
     fn check(connection: &Connection, http: &mut Http) -> Result<Account, Stop> {
         let _ = (connection, http);
-        Err(not_offered("a connection check"))
+        Ok(Account::unnamed("this destination has no check; nothing was sent"))
     }
 
     /// Things to pick from for `query.input` of `query.action`: lists, tags, channels.
