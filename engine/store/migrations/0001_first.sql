@@ -55,7 +55,8 @@ CREATE TABLE connections (
     created_by TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
-    CHECK ((inactive_reason IS NULL) = (inactive_detail IS NULL))
+    CHECK ((inactive_reason IS NULL) = (inactive_detail IS NULL)),
+    UNIQUE (workspace, name)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX connections_of_workspace ON connections (workspace, id);

@@ -10,7 +10,7 @@ use heddle_core::secret::Secret;
 use heddle_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::error::StoreError;
+use crate::error::{StoreError, is_unique};
 use crate::records::{Attempt, ConnectionDeletion, MAX_MESSAGE_BYTES};
 use crate::seal::{Place, Sealer};
 use crate::writer::Effects;
@@ -163,25 +163,37 @@ fn opened(
     Ok(destination)
 }
 
+/// Names are how people tell a workspace's connections apart.
+fn taken(error: rusqlite::Error) -> StoreError {
+    if is_unique(&error) {
+        StoreError::Conflict("a connection of this name exists already")
+    } else {
+        error.into()
+    }
+}
+
 fn insert(connection: &Connection, sealer: &Sealer, destination: &Destination) -> Result<(), StoreError> {
     let (reason, detail) = health_columns(&destination.health);
     let sql = "INSERT INTO connections (id, workspace, kind, name, settings, secrets, inactive_reason,
                    inactive_detail, hidden, created_by, created_at, updated_at)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
-    connection.prepare_cached(sql)?.execute(params![
-        destination.id.as_bytes(),
-        destination.workspace.as_bytes(),
-        destination.kind,
-        destination.name,
-        columns::to_json(&destination.settings)?,
-        seal(sealer, destination)?,
-        reason,
-        detail,
-        destination.hidden,
-        destination.created_by,
-        destination.created_at.0,
-        destination.updated_at.0
-    ])?;
+    connection
+        .prepare_cached(sql)?
+        .execute(params![
+            destination.id.as_bytes(),
+            destination.workspace.as_bytes(),
+            destination.kind,
+            destination.name,
+            columns::to_json(&destination.settings)?,
+            seal(sealer, destination)?,
+            reason,
+            detail,
+            destination.hidden,
+            destination.created_by,
+            destination.created_at.0,
+            destination.updated_at.0
+        ])
+        .map_err(taken)?;
     Ok(())
 }
 
@@ -238,17 +250,20 @@ fn update(
     let sql = "UPDATE connections SET name = ?3, settings = ?4, secrets = ?5, inactive_reason = ?6,
                    inactive_detail = ?7, hidden = ?8, updated_at = ?9
                WHERE id = ?1 AND workspace IN (SELECT id FROM workspaces WHERE organisation = ?2)";
-    let changed = connection.prepare_cached(sql)?.execute(params![
-        destination.id.as_bytes(),
-        organisation.as_bytes(),
-        destination.name,
-        columns::to_json(&destination.settings)?,
-        seal(sealer, destination)?,
-        reason,
-        detail,
-        destination.hidden,
-        destination.updated_at.0
-    ])?;
+    let changed = connection
+        .prepare_cached(sql)?
+        .execute(params![
+            destination.id.as_bytes(),
+            organisation.as_bytes(),
+            destination.name,
+            columns::to_json(&destination.settings)?,
+            seal(sealer, destination)?,
+            reason,
+            detail,
+            destination.hidden,
+            destination.updated_at.0
+        ])
+        .map_err(taken)?;
     if changed == 0 {
         return Ok(false);
     }

@@ -10,7 +10,7 @@ use heddle_core::id::{ConnectionId, WorkspaceId};
 use heddle_core::manifest::Manifest;
 use heddle_egress::Grant;
 use heddle_sandbox::Patience;
-use heddle_store::ConnectionDeletion;
+use heddle_store::{ConnectionDeletion, StoreError};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
@@ -69,7 +69,6 @@ pub async fn create(
     let manifest = manifest(&app, kind).ok_or_else(|| unknown_type(&app))?;
     let none = Map::new();
     let parted = part(&app, &manifest, metadata.unwrap_or(&none), None)?;
-    check_name(&app, &caller, workspace, &name, None).await?;
     let now = app.clock.now();
     let connection = Connection {
         id: ConnectionId::new(now, app.random()),
@@ -85,7 +84,10 @@ pub async fn create(
         updated_at: now,
     };
     rehearse(&app, &connection).await?;
-    app.store.create_connection(connection.clone()).await?;
+    app.store
+        .create_connection(connection.clone())
+        .await
+        .map_err(name_taken)?;
     Ok((
         StatusCode::CREATED,
         Json(json!({"connection": shown(&app, &connection, &parted.made)})),
@@ -137,7 +139,6 @@ pub async fn update(
         ),
     })?;
     let parted = part(&app, &manifest, metadata, Some(&known))?;
-    check_name(&app, &caller, known.workspace, &name, Some(known.id)).await?;
     let changed = parted.settings != known.settings || parted.secrets != known.secrets;
     let updated = Connection {
         name,
@@ -152,7 +153,8 @@ pub async fn update(
     if !app
         .store
         .update_connection(caller.organisation, updated.clone())
-        .await?
+        .await
+        .map_err(name_taken)?
     {
         return Err(NO_CONNECTION);
     }
@@ -233,7 +235,11 @@ fn part(
 /// what is missing, such as one of two credentials. A plugin that breaks here says nothing about the
 /// settings; its deliveries will say so.
 async fn rehearse(app: &App, connection: &Connection) -> Result<(), ApiError> {
-    let Some(plugin) = app.plugins.get(&connection.kind).filter(|plugin| plugin.has(Function::Check)) else {
+    let Some(plugin) = app
+        .plugins
+        .get(&connection.kind)
+        .filter(|plugin| plugin.has(Function::Check))
+    else {
         return Ok(());
     };
     let input = json!({"connection": connection.told(), "sent_at": app.clock.now().0}).to_string();
@@ -279,29 +285,14 @@ fn is_name(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b" _-".contains(&byte))
 }
 
-/// Names are told apart by people, so one of a kind in a workspace is enough; two requests at the same
-/// moment may still both get theirs.
-async fn check_name(
-    app: &App,
-    caller: &Machine,
-    workspace: WorkspaceId,
-    name: &str,
-    own: Option<ConnectionId>,
-) -> Result<(), ApiError> {
-    let others = app
-        .store
-        .list_connections(caller.organisation, Some(workspace))
-        .await?;
-    if others
-        .iter()
-        .any(|other| other.name == name && Some(other.id) != own)
-    {
-        return Err(ApiError::Conflict {
+fn name_taken(error: StoreError) -> ApiError {
+    match error {
+        StoreError::Conflict(_) => ApiError::Conflict {
             code: "name_taken",
             message: "Another connection of this workspace has this name.".into(),
-        });
+        },
+        other => other.into(),
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -119,11 +119,12 @@ impl World {
     }
 
     async fn destination(&self, tenant: Tenant) -> Destination {
+        let id = ConnectionId::new(NOW, self.random());
         let destination = Destination {
-            id: ConnectionId::new(NOW, self.random()),
+            id,
             workspace: tenant.workspace,
             kind: "webhook".into(),
-            name: "Receiver".into(),
+            name: format!("Receiver {id}"),
             settings: Map::from_iter([("url".into(), json!("https://example.com/hook"))]),
             secrets: BTreeMap::from([("bearer_token".into(), Secret::new("hunter2-of-the-connection"))]),
             health: Health::Active,

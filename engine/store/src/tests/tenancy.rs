@@ -229,3 +229,27 @@ async fn the_first_organisation_is_the_default_one() {
             .unwrap()
     );
 }
+
+#[tokio::test]
+async fn a_connection_has_a_name_of_its_own_in_its_workspace() {
+    let world = World::new();
+    let (ours, theirs) = (world.tenant("Ours").await, world.tenant("Theirs").await);
+    let (first, second) = (world.destination(ours).await, world.destination(ours).await);
+    let taken = Err(StoreError::Conflict("a connection of this name exists already"));
+    let mut renamed = second.clone();
+    renamed.name.clone_from(&first.name);
+    assert_eq!(
+        world
+            .store
+            .update_connection(ours.organisation, renamed.clone())
+            .await,
+        taken
+    );
+    renamed.id = ConnectionId::new(NOW, world.random());
+    assert_eq!(
+        world.store.create_connection(renamed.clone()).await,
+        taken.map(drop)
+    );
+    renamed.workspace = theirs.workspace;
+    world.store.create_connection(renamed).await.unwrap();
+}
