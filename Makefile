@@ -1,11 +1,16 @@
-# What there is to do. Every target works in a fresh clone.
+# What there is to do. Every target works in a fresh clone. Start with: make demo
 
-.PHONY: test bench guest-toolchain nextest
+.PHONY: demo test bench guest-toolchain nextest
+
+# One event, three destinations, retries and history; then it serves until Ctrl-C.
+demo: guest-toolchain
+	cargo run --locked --bin heddle -- demo $(DEMO)
 
 # What has to be green before a change is proposed.
 test: guest-toolchain nextest
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo build --locked --bin heddle
 	cargo nextest run --workspace --locked
 	cargo test --workspace --doc --locked
 

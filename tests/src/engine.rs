@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::wait::within;
 use crate::warm;
@@ -239,6 +240,7 @@ pub struct Engine {
     child: Child,
     base: String,
     printed: Arc<Mutex<Vec<String>>>,
+    reading: JoinHandle<()>,
 }
 
 impl Engine {
@@ -262,7 +264,7 @@ impl Engine {
         let stdout = child.stdout.take().expect("its output is piped");
         let printed = Arc::new(Mutex::new(Vec::new()));
         let (found, address) = oneshot::channel();
-        tokio::spawn(read_lines(stdout, Arc::clone(&printed), found));
+        let reading = tokio::spawn(read_lines(stdout, Arc::clone(&printed), found));
         let address = within("heddle serve to listen", address).await;
         let base = address.clone().unwrap_or_default();
         let engine = Self {
@@ -271,6 +273,7 @@ impl Engine {
             child,
             base,
             printed,
+            reading,
         };
         assert!(address.is_ok(), "heddle serve ended before it listened");
         warm::keep(&engine.home.data_dir(), &binary());
@@ -298,6 +301,13 @@ impl Engine {
         format!("{printed}\n{}", String::from_utf8_lossy(&logged))
     }
 
+    /// Nobody reads its standard output any more, as when a terminal is closed.
+    pub async fn close_output(&mut self) {
+        self.reading.abort();
+        // Ends once the reader, and with it the pipe, is gone.
+        let _ = within("the reader to end", &mut self.reading).await;
+    }
+
     /// `kill -9`.
     pub async fn kill(&mut self) {
         within("heddle to die", self.child.kill())
@@ -307,8 +317,15 @@ impl Engine {
 
     /// Asks it to stop, without waiting.
     pub async fn terminate(&self) {
-        let id = self.child.id().expect("heddle is running").to_string();
-        let status = within("kill", Command::new("kill").args(["-TERM", &id]).status()).await;
+        let id = self.child.id().expect("heddle is running");
+        // The shell's own: not every machine has a program of that name.
+        let status = within(
+            "kill",
+            Command::new("sh")
+                .args(["-c", &format!("kill -TERM {id}")])
+                .status(),
+        )
+        .await;
         assert!(
             status.is_ok_and(|status| status.success()),
             "SIGTERM could not be sent"

@@ -255,30 +255,6 @@ async fn a_connection_that_cannot_work_is_refused_when_it_is_saved() {
 }
 
 #[tokio::test]
-async fn a_webhook_is_tried_when_it_is_saved_unless_told_not_to() {
-    let receiver = Receiver::start().await;
-    let engine = Engine::start(Settings::default()).await;
-    let api = Api::of(&engine).await;
-    let workspace = api.workspace("Tried").await;
-    let save = |name: &str, path: &str, skip: bool| {
-        let body = json!({
-            "workspace": workspace.id, "type": "webhook", "name": name,
-            "metadata": {"url": receiver.url(path), "skip_url_test": skip},
-        });
-        let api = &api;
-        async move { api.post("/connections", &body).await }
-    };
-    save("Tried", "/tried", false).await.expect(201);
-    assert_eq!(receiver.requests_at("/tried").len(), 1);
-    save("Untried", "/untried", true).await.expect(201);
-    assert!(receiver.requests_at("/untried").is_empty());
-    receiver.always("/broken", heddle_tests::receiver::Reply::status(500));
-    let answer = save("Broken", "/broken", false).await;
-    assert!([400, 422].contains(&answer.status), "{answer:?}");
-    assert_eq!(records(&api.get("/connections").await.expect(200)).len(), 2);
-}
-
-#[tokio::test]
 async fn a_rule_is_made_listed_changed_and_deleted() {
     let receiver = Receiver::start().await;
     let engine = Engine::start(Settings::default()).await;
@@ -421,20 +397,30 @@ async fn the_integrations_describe_themselves_in_the_contracts_words() {
                     input["key"].is_string() && input["field"].is_string(),
                     "{name} {key}: {input}"
                 );
-                let shape = if input["options"].is_object() {
-                    "advanced"
-                } else {
-                    "other"
-                };
-                let field_types = ["text", "password", "textarea", "select"];
-                let is_field = input["type"]
-                    .as_str()
-                    .is_some_and(|kind| field_types.contains(&kind));
-                assert!(input["kind"].is_string(), "{name} {key}: {input}");
-                assert!(
-                    shape == "advanced" || is_field || input.get("type").is_none(),
-                    "{name} {key}: {input}"
-                );
+                one_of(input, "kind", &["simple", "field", "advanced"]);
+                match input["kind"].as_str() {
+                    Some("field") => {
+                        assert!(input["label"].is_string(), "{name} {key}: {input}");
+                        one_of(input, "type", &["text", "password", "textarea", "select"]);
+                    }
+                    Some("advanced") => {
+                        let options = &input["options"];
+                        let kinds = (options["type"].as_str(), options["entity"].as_str());
+                        let known = [(Some("array"), Some("string")), (Some("select"), Some("option"))];
+                        assert!(known.contains(&kinds), "{name} {key}: {input}");
+                        assert!(
+                            options["key"].is_string() && options["field"].is_string(),
+                            "{name} {key}: {input}"
+                        );
+                        for text in ["label", "button", "description"] {
+                            assert!(
+                                options["display"][text].is_string(),
+                                "{name} {key}: {text}: {input}"
+                            );
+                        }
+                    }
+                    _ => {}
+                }
             }
         }
     }

@@ -89,6 +89,22 @@ async fn a_request_that_outlasts_the_grace_is_repeated_after_the_next_start_with
 }
 
 #[tokio::test]
+async fn a_terminal_that_went_away_does_not_hinder_the_stop() {
+    let gate = Gate::closed();
+    let (mut engine, receiver, api, workspace) = scene(Settings::default(), &gate).await;
+    let event = api.emit(&workspace, "a", json!({"n": 1})).await;
+    receiver.wait_for("/hook", 1).await;
+    engine.close_output().await;
+    engine.terminate().await;
+    gate.open();
+    let ended = engine.ended().await;
+    assert!(ended.success(), "{ended}");
+    engine.restart().await;
+    let done = api.at(&engine).wait_for_event(&event, "completed").await;
+    assert_eq!(done["rule_events"][0]["attempt_count"], 1, "{done}");
+}
+
+#[tokio::test]
 async fn a_wait_for_a_retry_survives_a_restart() {
     let receiver = Receiver::start().await;
     receiver.answer("/hook", [Reply::status(503)]);

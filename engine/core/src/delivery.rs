@@ -15,11 +15,12 @@
 //! ```
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::outcome::{Outcome, OutcomeCode, Verdict};
-use crate::retry::{MAX_THROTTLED, Schedule, with_jitter};
+use crate::retry::{MAX_DELAY, MAX_THROTTLED, Schedule, with_jitter};
 use crate::time::Timestamp;
 
 /// The contract's status words, for deliveries and for events.
@@ -187,7 +188,8 @@ impl State {
             }
             Verdict::Throttled { retry_after } if next.run_throttled < MAX_THROTTLED => {
                 next.run_throttled += 1;
-                let wait = retry_after.unwrap_or_else(|| schedule.wait_after(1).unwrap_or_default());
+                let scheduled = || schedule.wait_after(1).unwrap_or_default();
+                let wait = retry_after.map_or_else(scheduled, obeyed);
                 Some(now.plus(with_jitter(wait, seed)))
             }
             Verdict::Throttled { retry_after } => {
@@ -210,7 +212,7 @@ impl State {
     /// Counts a failed attempt and says when the next one is due, if one is left.
     fn next_on_schedule(
         &mut self,
-        retry_after: Option<std::time::Duration>,
+        retry_after: Option<Duration>,
         max_attempts: Option<u32>,
         now: Timestamp,
         schedule: &Schedule,
@@ -221,7 +223,7 @@ impl State {
             return None;
         }
         let scheduled = schedule.wait_after(self.run_attempts)?;
-        Some(now.plus(with_jitter(retry_after.unwrap_or(scheduled), seed)))
+        Some(now.plus(with_jitter(retry_after.map_or(scheduled, obeyed), seed)))
     }
 
     /// Gives back a claim whose holder is gone, to be tried at once. The attempt that was under way
@@ -231,7 +233,7 @@ impl State {
     pub fn expire(self, now: Timestamp, schedule: &Schedule, seed: u64) -> Result<(Self, Outcome), Illegal> {
         let outcome = Outcome {
             verdict: Verdict::Throttled {
-                retry_after: Some(std::time::Duration::ZERO),
+                retry_after: Some(Duration::ZERO),
             },
             ..Outcome::retry(
                 OutcomeCode::InternalError,
@@ -284,6 +286,11 @@ impl State {
             }),
         }
     }
+}
+
+/// A destination is obeyed up to a day: it must not be able to park its deliveries for years.
+fn obeyed(retry_after: Duration) -> Duration {
+    retry_after.min(MAX_DELAY)
 }
 
 /// An event's status from the counts of its deliveries.
@@ -341,12 +348,9 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use proptest::prelude::*;
 
     use super::*;
-    use crate::retry::{MAX_DELAY, MAX_THROTTLED};
 
     const NOW: Timestamp = Timestamp(1_774_000_000_000);
 
@@ -408,6 +412,29 @@ mod tests {
             (Status::Retrying, 0, 1)
         );
         assert!(state.due_at.unwrap() >= NOW.plus(asked));
+    }
+
+    #[test]
+    fn a_destination_is_obeyed_up_to_a_day() {
+        let years = Some(Duration::from_secs(10_000_000_000));
+        for verdict in [
+            Verdict::Throttled { retry_after: years },
+            Verdict::Retry {
+                retry_after: years,
+                max_attempts: None,
+            },
+        ] {
+            let outcome = Outcome {
+                verdict,
+                ..server_error()
+            };
+            let due = claimed()
+                .settle(&outcome, NOW, &schedule(), 1)
+                .unwrap()
+                .due_at
+                .unwrap();
+            assert!(due <= NOW.plus(MAX_DELAY + MAX_DELAY / 10));
+        }
     }
 
     #[test]
@@ -558,9 +585,9 @@ mod tests {
             1 => Just(Input::Settle(Verdict::Delivered)),
             1 => Just(Input::Settle(Verdict::Permanent)),
             3 => (wait(), proptest::option::of(0u32..9)).prop_map(|(retry_after, max_attempts)| {
-                Input::Settle(Verdict::Retry { retry_after: retry_after.map(|w| w.min(MAX_DELAY)), max_attempts })
+                Input::Settle(Verdict::Retry { retry_after, max_attempts })
             }),
-            2 => wait().prop_map(|w| Input::Settle(Verdict::Throttled { retry_after: w.map(|w| w.min(MAX_DELAY)) })),
+            2 => wait().prop_map(|w| Input::Settle(Verdict::Throttled { retry_after: w })),
             1 => Just(Input::Cancel),
             1 => Just(Input::RetryNow),
             1 => Just(Input::Expire),

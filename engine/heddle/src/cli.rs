@@ -18,7 +18,7 @@ use crate::{demo, keys, plugin, serve};
 #[command(name = "heddle", version, propagate_version = true, arg_required_else_help = true, after_help = SETTINGS_HELP)]
 struct Cli {
     #[command(flatten)]
-    common: Common,
+    global: Global,
     #[command(subcommand)]
     command: Command,
 }
@@ -27,7 +27,7 @@ const SETTINGS_HELP: &str = "Settings come from flags, then HEDDLE_… environme
 (--config). `heddle settings` lists them all.";
 
 #[derive(Debug, Args)]
-struct Common {
+struct Global {
     /// The folder for the database, the master key and plugins [default: ./heddle-data]
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<String>,
@@ -114,10 +114,10 @@ fn run(cli: Cli) -> Result<()> {
         Command::Serve { listen } | Command::Demo { listen, .. } => listen.clone(),
         _ => None,
     };
-    let flags = [("data_dir", cli.common.data_dir.clone()), ("listen", listen)];
+    let flags = [("data_dir", cli.global.data_dir.clone()), ("listen", listen)];
     let default_config = PathBuf::from("heddle.toml");
     let config = cli
-        .common
+        .global
         .config
         .clone()
         .or_else(|| default_config.exists().then_some(default_config));
@@ -174,7 +174,9 @@ fn start_logging(settings: &Settings, filter: &str) -> Result<()> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+        .with_ansi(std::io::stderr().is_terminal())
+        // A log that cannot be written (its disk is full, its reader is gone) must not end a thread.
+        .log_internal_errors(false);
     if settings.log_format == "json" {
         builder.json().init();
     } else {

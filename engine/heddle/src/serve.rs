@@ -1,6 +1,7 @@
 //! `heddle serve`: the listener around the engine, until SIGTERM or Ctrl-C.
 
 use std::future::Future;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -17,19 +18,27 @@ use crate::settings::Settings;
 /// After the stop was asked for, open connections of callers may still finish for this long.
 const CALLERS_GRACE: Duration = Duration::from_secs(5);
 
+/// Prints a line, if there is still somebody to read it: a terminal that went away is no reason to
+/// stop in the middle of a stop.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
+
 /// Serves until it is told to stop.
 pub async fn run(settings: &Settings) -> Result<()> {
     let stop = stop_signal()?;
     let home = Home::open(&settings.data_dir, settings.master_key.as_deref())?;
     let engine = Engine::start(&home, settings).await?;
     let listener = bind(settings.listen).await?;
-    println!(
+    say!(
         "heddle {} listening on http://{}",
         env!("CARGO_PKG_VERSION"),
         listener.local_addr()?
     );
-    println!("  data in {}", home.path().display());
-    println!("  stop with Ctrl-C");
+    say!("  data in {}", home.path().display());
+    say!("  stop with Ctrl-C");
     let stopping = CancellationToken::new();
     let served = listen(listener, engine.router.clone(), stopping.clone());
     tokio::pin!(served);
@@ -37,7 +46,7 @@ pub async fn run(settings: &Settings) -> Result<()> {
         served = &mut served => return served,
         () = stop => {}
     }
-    println!(
+    say!(
         "stopping: finishing what is in flight, for at most {} s",
         settings.shutdown_grace.as_secs()
     );
@@ -45,11 +54,9 @@ pub async fn run(settings: &Settings) -> Result<()> {
     // Callers that keep their connection open without a request would wait for ever.
     let _ = tokio::time::timeout(CALLERS_GRACE.min(settings.shutdown_grace), served).await;
     if engine.stop(settings.shutdown_grace).await {
-        println!("stopped; nothing was in flight any more");
+        say!("stopped; nothing was in flight any more");
     } else {
-        println!(
-            "stopped; some deliveries were still in flight and will be tried again after the next start"
-        );
+        say!("stopped; some deliveries were still in flight and will be tried again after the next start");
     }
     Ok(())
 }

@@ -217,7 +217,9 @@ impl Thread {
                 Message::Command(first) => {
                     let group;
                     (group, next) = gather(first, &mut waiting);
-                    self.commit(group);
+                    // Whatever fails in here, the next group gets its turn: a transaction that is left
+                    // open is rolled back when the next one cannot begin.
+                    let _ = catch_unwind(AssertUnwindSafe(|| self.commit(group)));
                 }
                 Message::Close(reply) => {
                     waiting.close();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use heddle_core::connection::{Connection, Health, InactiveReason};
-use heddle_core::exchange::{FailureKind, Function};
+use heddle_core::exchange::Function;
 use heddle_core::id::{ConnectionId, WorkspaceId};
 use heddle_core::manifest::Manifest;
 use heddle_egress::Grant;
@@ -245,9 +245,7 @@ async fn rehearse(app: &App, connection: &Connection) -> Result<(), ApiError> {
     let input = json!({"connection": connection.told(), "sent_at": app.clock.now().0}).to_string();
     let check = move || plugin.call(Function::Check, &input, &[], Patience::Full);
     match tokio::task::spawn_blocking(check).await {
-        Ok(Ok(Err(failure))) if matches!(failure.kind, FailureKind::Permanent | FailureKind::Mapping) => {
-            Err(ApiError::invalid("metadata", failure.message))
-        }
+        Ok(Ok(Err(failure))) => Err(ApiError::invalid("metadata", failure.message)),
         _ => Ok(()),
     }
 }

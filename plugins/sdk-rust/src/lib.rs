@@ -92,7 +92,9 @@ pub trait Adapter {
     /// permanent before the first request says that the settings cannot work: Heddle refuses them.
     fn check(connection: &Connection, http: &mut Http) -> Result<Account, Stop> {
         let _ = (connection, http);
-        Ok(Account::unnamed("this destination has no check; nothing was sent"))
+        Ok(Account::unnamed(
+            "this destination has no check; nothing was sent",
+        ))
     }
 
     /// Things to pick from for `query.input` of `query.action`: lists, tags, channels.
