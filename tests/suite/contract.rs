@@ -320,7 +320,7 @@ async fn a_rule_is_made_listed_changed_and_deleted() {
         with("connection", json!("x")),
         with("event", json!("")),
         with("event", json!("a*")),
-        with("resource", json!("a b")),
+        with("resource", json!(" a")),
         with("resource_id", json!("x".repeat(65))),
         with("metadata", json!({})),
         with("metadata", json!({"action": "fly"})),
@@ -542,4 +542,55 @@ fn items<'a>(of: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
 fn one_of(of: &Value, key: &str, words: &[&str]) {
     let word = of[key].as_str().unwrap_or_else(|| panic!("no {key}: {of}"));
     assert!(words.contains(&word), "{key} is {word}: {of}");
+}
+
+#[tokio::test]
+async fn a_rule_is_refused_rather_than_half_understood() {
+    let receiver = Receiver::start().await;
+    let engine = Engine::start(Settings::default()).await;
+    let api = Api::of(&engine).await;
+    let workspace = api.workspace("Rules").await;
+    let connection = api.webhook(&workspace, &receiver.url("/hook")).await;
+    let rule = |extra: Value| {
+        let mut body = json!({
+            "workspace": workspace.id, "connection": connection, "event": "a",
+            "metadata": {"action": "send_webhook"},
+        });
+        for (key, value) in extra.as_object().expect("an object") {
+            body[key] = value.clone();
+        }
+        body
+    };
+    for extra in [
+        json!({"condition": "payload.plan == 'pro'"}),
+        json!({"mapping": {"fields": []}}),
+        json!({"transform": {"plugin": "x"}}),
+        json!({"metadata": {"action": "send_webhook", "id": ["1"]}}),
+    ] {
+        api.post("/rules", &rule(extra)).await.expect_error(400);
+    }
+    let numbered = rule(json!({"metadata": {"action": "send_webhook", "id": 5, "value": null}}));
+    let made = api.post("/rules", &numbered).await.expect(201);
+    assert_eq!(
+        made["rule"]["metadata"],
+        json!({"action": "send_webhook", "id": "5"})
+    );
+}
+
+#[tokio::test]
+async fn two_credentials_do_not_share_a_header_and_slack_needs_one() {
+    let engine = Engine::start(Settings::default()).await;
+    let api = Api::of(&engine).await;
+    let workspace = api.workspace("Headers").await;
+    let save = |kind: &str, metadata: Value| {
+        let body = json!({"workspace": workspace.id, "type": kind, "name": "One", "metadata": metadata});
+        let api = &api;
+        async move { api.post("/connections", &body).await }
+    };
+    let shared = json!({
+        "url": "https://example.com/", "auth_scheme": "bearer", "bearer_token": "token-1234",
+        "signing_scheme": "hmac_sha256", "signing_secret": "secret-1234", "signing_header": "Authorization",
+    });
+    save("webhook", shared).await.expect_error(400);
+    save("slack", json!({})).await.expect_error(400);
 }

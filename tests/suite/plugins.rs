@@ -71,6 +71,37 @@ const DESCRIBES: &str = "i32.const 8";
 /// Never returns.
 const LOOPS: &str = "(loop $again br $again) unreachable";
 
+/// Asks for a GET of `url` with one header, whatever the replies: `ok(send(request))` laid out in memory
+/// by the canonical ABI.
+fn asks_for(url: &str, header: (&str, &str)) -> String {
+    const RESULT: usize = 1024;
+    const HEADERS: usize = 1100;
+    const TEXTS: usize = 1200;
+    let mut memory = vec![0_u8; 4096];
+    let mut free = TEXTS;
+    let mut text = |memory: &mut Vec<u8>, pointer_at: usize, text: &str| {
+        memory[free..free + text.len()].copy_from_slice(text.as_bytes());
+        memory[pointer_at..pointer_at + 4].copy_from_slice(&(free as u32).to_le_bytes());
+        memory[pointer_at + 4..pointer_at + 8].copy_from_slice(&(text.len() as u32).to_le_bytes());
+        free += text.len();
+    };
+    // At RESULT: ok (0); the step follows at 8, since a failure holds a u64: send (0), then the request.
+    text(&mut memory, RESULT + 12, "GET");
+    text(&mut memory, RESULT + 20, url);
+    text(&mut memory, HEADERS, header.0);
+    text(&mut memory, HEADERS + 8, header.1);
+    memory[RESULT + 28..RESULT + 32].copy_from_slice(&(HEADERS as u32).to_le_bytes());
+    memory[RESULT + 32] = 1;
+    let stores: String = memory
+        .iter()
+        .enumerate()
+        .skip(RESULT)
+        .filter(|(_, byte)| **byte != 0)
+        .map(|(at, byte)| format!("(i32.store8 (i32.const {at}) (i32.const {byte}))"))
+        .collect();
+    format!("{stores} i32.const {RESULT}")
+}
+
 fn types(integrations: &Value) -> Vec<String> {
     records(integrations)
         .iter()
@@ -167,6 +198,67 @@ async fn a_plugin_that_loops_or_traps_fails_its_own_deliveries_only() {
     api.send(api.request_root(reqwest::Method::GET, "/readyz"))
         .await
         .expect(200);
+}
+
+#[tokio::test]
+async fn a_request_that_a_plugin_may_not_make_is_not_made() {
+    let receiver = Receiver::start().await;
+    let home = Home::new();
+    let plain = ("x-plain", "fine");
+    let strays = [
+        ("honest", asks_for("https://api.example.com/ok", plain), None),
+        (
+            "stray",
+            asks_for("https://evil.example.net/", plain),
+            Some("evil.example.net"),
+        ),
+        (
+            "inside",
+            asks_for("http://127.0.0.1:1/", plain),
+            Some("127.0.0.1"),
+        ),
+        (
+            "splitter",
+            asks_for("https://api.example.com/", ("x-split", "a\r\nx-more: b")),
+            Some("x-split"),
+        ),
+        (
+            "smuggler",
+            asks_for("https://api.example.com/", ("transfer-encoding", "chunked")),
+            Some("transfer-encoding"),
+        ),
+    ];
+    for (name, deliver, _) in &strays {
+        home.put_plugin(&format!("{name}.wasm"), &component(name, DESCRIBES, deliver));
+    }
+    // Only the honest one may get here; it asks again and again and is stopped by the limit on steps.
+    let settings = Settings::default()
+        .retrying("0s")
+        .routing(&["api.example.com", "evil.example.net"], receiver.base());
+    let engine = home.serve(settings).await;
+    let api = Api::of(&engine).await;
+    let workspace = api.workspace("Strays").await;
+    for (name, _, refused) in &strays {
+        let connection = api.connection(&workspace, name, name, json!({})).await;
+        let rule = api
+            .rule(&workspace, &connection, name, json!({"action": "send"}))
+            .await;
+        let event = api.emit(&workspace, name, json!({})).await;
+        api.wait_for_rule_event(&event, &rule, "failed").await;
+        let attempt = &api.attempts(&event, &rule).await[0];
+        let message = attempt["message"].as_str().unwrap_or_default().to_lowercase();
+        match refused {
+            Some(part) => assert!(message.contains(part), "{name}: {attempt}"),
+            None => assert!(message.contains("requests in one attempt"), "{name}: {attempt}"),
+        }
+    }
+    let paths: Vec<_> = receiver
+        .requests()
+        .into_iter()
+        .map(|request| request.path)
+        .collect();
+    assert!(paths.iter().all(|path| path == "/ok"), "{paths:?}");
+    assert!(!paths.is_empty());
 }
 
 /// The example destination that the build makes from `plugins/examples`.

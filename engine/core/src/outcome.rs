@@ -161,7 +161,9 @@ impl Outcome {
     /// From a failure that an adapter reported. `last_status` is the HTTP status of the reply that
     /// it had seen last, which tells a refusal (4xx) from a breakdown (5xx).
     pub fn from_failure(failure: &Failure, last_status: Option<u16>) -> Self {
-        let retry_after = failure.retry_after_ms.map(Duration::from_millis);
+        // A zero names no time: taken at its word, it would use up a schedule of days in a moment.
+        let asked = failure.retry_after_ms.filter(|ms| *ms > 0);
+        let retry_after = asked.map(Duration::from_millis);
         let by_status = match last_status {
             Some(401 | 403) => OutcomeCode::AuthFailed,
             Some(408) => OutcomeCode::Timeout,
@@ -232,6 +234,22 @@ mod tests {
             assert_eq!(OutcomeCode::parse(code.as_str()), Some(code));
         }
         assert_eq!(OutcomeCode::parse("lost"), None);
+    }
+
+    #[test]
+    fn a_wait_of_zero_is_no_wait_that_was_asked_for() {
+        let failure = Failure {
+            retry_after_ms: Some(0),
+            ..failure(FailureKind::Retryable)
+        };
+        let verdict = Outcome::from_failure(&failure, Some(503)).verdict;
+        assert!(matches!(
+            verdict,
+            Verdict::Retry {
+                retry_after: None,
+                ..
+            }
+        ));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use heddle_core::exchange::{Failure, Function, Reply, Request, Step};
 use heddle_core::outcome::{Outcome, OutcomeCode};
 use heddle_egress::{Egress, Grant, SendContext, SendError, SendErrorKind};
 use heddle_sandbox::{CallError, Patience, Plugin};
+use tokio::sync::Semaphore;
 
 /// What a conversation needs besides its input.
 pub struct Partners<'a> {
@@ -89,23 +90,28 @@ async fn talk(
     let mut replies: Vec<Reply> = Vec::new();
     loop {
         let answer = call(partners, function, &mut input, &mut replies).await;
-        conversation.reply = replies.last().cloned();
-        let request = match answer {
-            Err(error) => return Ending::Broken(error),
-            Ok(Err(failure)) => return Ending::Failed(failure),
-            Ok(Ok(Step::Done(json))) => return Ending::Done(json),
-            Ok(Ok(Step::Send(_))) if conversation.steps >= steps => return Ending::TooManySteps(steps),
-            Ok(Ok(Step::Send(request))) => request,
+        let ending = match answer {
+            Err(error) => Ending::Broken(error),
+            Ok(Err(failure)) => Ending::Failed(failure),
+            Ok(Ok(Step::Done(json))) => Ending::Done(json),
+            Ok(Ok(Step::Send(_))) if conversation.steps >= steps => Ending::TooManySteps(steps),
+            Ok(Ok(Step::Send(request))) => {
+                conversation.steps += 1;
+                let request = conversation.request.insert(request);
+                match partners.egress.send(partners.grant, request, context).await {
+                    Ok(reply) => replies.push(reply),
+                    Err(error) => return Ending::Unsent(error),
+                }
+                continue;
+            }
         };
-        conversation.steps += 1;
-        conversation.reply = None;
-        let request = conversation.request.insert(request);
-        match partners.egress.send(partners.grant, request, context).await {
-            Ok(reply) => replies.push(reply),
-            Err(error) => return Ending::Unsent(error),
-        }
+        conversation.reply = replies.pop();
+        return ending;
     }
 }
+
+/// Calls that may take their time, at once; as many as the sandbox has places by default.
+static SLOW_CALLS: Semaphore = Semaphore::const_new(32);
 
 /// One call. Most plugins answer in microseconds, and are called right here. One that does not is
 /// stopped after a few milliseconds and called again on a thread where it may take its time: calls
@@ -125,7 +131,12 @@ async fn call(
     }
     let plugin = partners.plugin.clone();
     let (lent_input, lent_replies) = (std::mem::take(input), std::mem::take(replies));
+    // Waiting for a place costs no thread: the store's reads need them.
+    let Ok(place) = SLOW_CALLS.acquire().await else {
+        unreachable!("the semaphore is never closed");
+    };
     let called = tokio::task::spawn_blocking(move || {
+        let _place = place;
         let answer = plugin.call(function, &lent_input, &lent_replies, Patience::Full);
         (lent_input, lent_replies, answer)
     });

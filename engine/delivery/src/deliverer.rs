@@ -224,6 +224,7 @@ impl Deliverer {
             .map(|mut reply| {
                 let truncated = reply.body.len() > self.parts.limits.kept_response_bytes;
                 reply.body.truncate(self.parts.limits.kept_response_bytes);
+                reply.body.shrink_to_fit();
                 ResponseDetails {
                     status: reply.status,
                     headers: reply.headers,

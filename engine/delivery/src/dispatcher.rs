@@ -18,7 +18,7 @@ use crate::Parts;
 use crate::deliverer::Deliverer;
 use crate::lane::{Lanes, TURN};
 
-/// After a claim that failed, or that found nothing where something was due: in milliseconds.
+/// After a claim that failed, or that found nothing where something was due.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest that the dispatcher sleeps; a clock that was set back must not stop it for ever.
@@ -29,13 +29,15 @@ pub async fn run(parts: Parts, deliverer: Arc<Deliverer>, tasks: TaskTracker, st
     let mut lanes = Lanes::default();
     let (ended, mut endings) = mpsc::unbounded_channel::<ConnectionId>();
     loop {
+        let now = parts.clock.now();
         for (connection, due_at) in parts.store.due().take() {
-            lanes.due(connection, due_at);
+            // Lanes that are due take turns in the order in which they asked, not by the age of what
+            // waits: an old backlog must not go before everybody else for ever.
+            lanes.due(connection, due_at.max(now));
         }
         while let Ok(connection) = endings.try_recv() {
             lanes.ended(connection);
         }
-        let now = parts.clock.now();
         let requests = requests(&parts, &lanes, now).await;
         let more = !requests.is_empty();
         if more {
@@ -84,12 +86,10 @@ async fn requests(parts: &Parts, lanes: &Lanes, now: Timestamp) -> Vec<ClaimRequ
         if free == 0 {
             break;
         }
-        let found = parts
-            .store
-            .connection_for_delivery(connection)
-            .await
-            .ok()
-            .flatten();
+        // What cannot be read is looked at again at the next turn; it may be inactive.
+        let Ok(found) = parts.store.connection_for_delivery(connection).await else {
+            continue;
+        };
         let room = concurrency(parts, found.as_deref()).saturating_sub(lanes.in_flight_of(connection));
         let limit = room.min(free).min(TURN);
         if limit > 0 {
@@ -133,7 +133,8 @@ fn hand_out(
         // An inactive lane is woken again by the store, when it is mended or somebody asks.
         _ if request.forced_only && taken == 0 => None,
         Some(due) if due <= now && taken == 0 => Some(now.plus(PAUSE)),
-        other => other,
+        // Behind the lanes that have not had this turn.
+        other => other.map(|due| due.max(now)),
     };
     lanes.claimed(request.connection, taken, next_due);
     for claimed in claim.claimed {

@@ -138,6 +138,16 @@ mod tests {
     }
 
     #[test]
+    fn a_lane_that_had_its_turn_stands_behind_those_that_wait() {
+        let mut lanes = Lanes::default();
+        lanes.due(connection(1), Timestamp(10));
+        lanes.due(connection(2), Timestamp(11));
+        // The dispatcher never dates a lane back to the age of its backlog.
+        lanes.claimed(connection(1), 64, Some(Timestamp(12)));
+        assert_eq!(ready(&lanes, 12), [connection(2), connection(1)]);
+    }
+
+    #[test]
     fn a_lane_without_work_is_forgotten() {
         let mut lanes = Lanes::default();
         lanes.due(connection(1), Timestamp(1));

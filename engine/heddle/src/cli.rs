@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
@@ -97,6 +98,9 @@ enum PluginCommand {
     List,
 }
 
+/// What still runs on the runtime's threads at the end is given this long.
+const LAST_GRACE: Duration = Duration::from_secs(1);
+
 /// Runs the command line; errors go to standard error in one line.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -125,18 +129,18 @@ fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Serve { .. } => {
             start_logging(&settings, &settings.log)?;
-            runtime()?.block_on(serve::run(&settings))
+            block_on(serve::run(&settings))
         }
         Command::Demo { once, .. } => {
             start_logging(&settings, "error")?;
-            runtime()?.block_on(demo::run(&settings, once))
+            block_on(demo::run(&settings, once))
         }
         Command::Keys {
             command: KeysCommand::Create { name, organization },
-        } => runtime()?.block_on(keys::create(&settings, &name, organization.as_deref())),
+        } => block_on(keys::create(&settings, &name, organization.as_deref())),
         Command::Keys {
             command: KeysCommand::Token { access_key },
-        } => runtime()?.block_on(keys::print_token(&settings, &access_key)),
+        } => block_on(keys::print_token(&settings, &access_key)),
         Command::Plugin {
             command: PluginCommand::Install { file },
         } => plugin::install(&settings, &file),
@@ -161,11 +165,15 @@ fn run(cli: Cli) -> Result<()> {
     }
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
+/// Runs `work` on a runtime of its own. A plugin that still computes when it ends is not waited for.
+fn block_on(work: impl Future<Output = Result<()>>) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .context("starting the runtime")
+        .context("starting the runtime")?;
+    let ended = runtime.block_on(work);
+    runtime.shutdown_timeout(LAST_GRACE);
+    ended
 }
 
 fn start_logging(settings: &Settings, filter: &str) -> Result<()> {

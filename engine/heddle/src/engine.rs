@@ -80,6 +80,10 @@ impl Engine {
             schedule: Arc::clone(&schedule),
             limits: Limits {
                 in_flight: settings.in_flight,
+                // An attempt outlives its longest request.
+                attempt: Limits::default()
+                    .attempt
+                    .max(settings.egress_timeout + Duration::from_secs(5)),
                 ..Limits::default()
             },
         })

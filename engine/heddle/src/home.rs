@@ -98,11 +98,10 @@ impl Home {
 fn stored_key(path: &Path) -> Result<[u8; 32]> {
     let shown = path.display();
     if !path.exists() {
-        let draft = path.with_extension(format!("draft-{}", std::process::id()));
+        let draft = path.with_extension(format!("draft-{}", hex::encode(machine::random::<8>())));
         let mut file = OpenOptions::new()
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .mode(0o600)
             .open(&draft)
             .with_context(|| format!("writing the master key {shown}"))?;

@@ -30,8 +30,9 @@ macro_rules! say {
 pub async fn run(settings: &Settings) -> Result<()> {
     let stop = stop_signal()?;
     let home = Home::open(&settings.data_dir, settings.master_key.as_deref())?;
-    let engine = Engine::start(&home, settings).await?;
+    // Before anything is delivered: a start that finds its port taken must not cut off attempts.
     let listener = bind(settings.listen).await?;
+    let engine = Engine::start(&home, settings).await?;
     say!(
         "heddle {} listening on http://{}",
         env!("CARGO_PKG_VERSION"),

@@ -1,10 +1,12 @@
 //! Attempts: recorded together with what they do to their delivery, their event and their
 //! connection.
 
+use std::time::Duration;
+
 use heddle_core::delivery::Status;
 use heddle_core::exchange::Header;
 use heddle_core::id::{AttemptId, DeliveryId};
-use heddle_core::outcome::{OutcomeCode, Verdict};
+use heddle_core::outcome::{ConnectionVerdict, Outcome, OutcomeCode, Verdict};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::StoreError;
@@ -92,9 +94,15 @@ fn settle(
         return Ok(Settled::Stale);
     }
     let (used, forced) = (before.connection, before.state.forced);
+    // Of the deliveries under way when a credential is refused, one finds out and fails. The others
+    // wait for the connection to be mended, as if they had not been claimed yet.
+    let waits = !forced
+        && outcome.connection != ConnectionVerdict::Unchanged
+        && connections::changed_since(connection, used, attempt.started_at)?;
+    let settled = if waits { &waiting(outcome) } else { outcome };
     let state = before
         .state
-        .settle(outcome, *now, &record.schedule, record.seed)?;
+        .settle(settled, *now, &record.schedule, record.seed)?;
     insert(connection, record.delivery, attempt)?;
     let error = columns::cut(&attempt.message, MAX_MESSAGE_BYTES);
     let last_error = (outcome.verdict != Verdict::Delivered).then_some(error);
@@ -106,6 +114,16 @@ fn settle(
         effects.due(after.connection, due_at);
     }
     Ok(Settled::Recorded { state })
+}
+
+/// The outcome of an attempt whose connection is known to be broken, or was changed meanwhile.
+fn waiting(outcome: &Outcome) -> Outcome {
+    Outcome {
+        verdict: Verdict::Throttled {
+            retry_after: Some(Duration::ZERO),
+        },
+        ..outcome.clone()
+    }
 }
 
 /// Writes an attempt into the history.

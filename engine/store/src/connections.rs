@@ -334,6 +334,22 @@ pub(crate) fn learn(
     Ok(())
 }
 
+/// Whether the connection is inactive, or was changed after `since`: what an attempt that began then
+/// says of it is no news.
+pub(crate) fn changed_since(
+    connection: &Connection,
+    id: ConnectionId,
+    since: Timestamp,
+) -> Result<bool, StoreError> {
+    let sql = "SELECT inactive_reason IS NOT NULL OR updated_at > ?2 FROM connections WHERE id = ?1";
+    let values = params![id.as_bytes(), since.0];
+    let changed = connection
+        .prepare_cached(sql)?
+        .query_row(values, |row| row.get(0))
+        .optional()?;
+    Ok(changed.unwrap_or(false))
+}
+
 /// A delivery that somebody asked for got through: the credential works again.
 fn mended(
     connection: &Connection,

@@ -54,6 +54,7 @@ pub async fn create(
     let name = form.need("name", text_where(is_name, NAME_RULE));
     let metadata = form.take("metadata", object);
     let hidden = form.take("hidden", boolean).unwrap_or(false);
+    let active = form.take("active", boolean);
     form.check()?;
     let (Some(workspace), Some(kind), Some(name)) = (workspace, kind, name) else {
         return Err(form.refuse());
@@ -77,7 +78,7 @@ pub async fn create(
         name,
         settings: parted.settings,
         secrets: parted.secrets,
-        health: Health::Active,
+        health: health(&Health::Active, active, false),
         hidden,
         created_by: caller.access_key,
         created_at: now,

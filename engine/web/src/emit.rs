@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use heddle_core::delivery::State;
-use heddle_core::event::{DEFAULT_RESOURCE, Event, is_event_name, is_resource};
+use heddle_core::event::{DEFAULT_RESOURCE, Event, is_event_name, is_label};
 use heddle_core::id::{DeliveryId, EventId, WorkspaceId};
 use heddle_core::json::{PayloadError, check_payload};
 use heddle_core::rule::{Match, Rule};
@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 use crate::App;
 use crate::auth::Emitter;
 use crate::error::{ApiError, Problem};
+use crate::rules::LABEL_RULE;
 
 /// An event as it was sent. Members that are not named here are ignored.
 #[derive(Deserialize)]
@@ -74,11 +75,16 @@ pub fn check(text: &str) -> Result<Checked, ApiError> {
         "event",
         envelope.event,
         is_event_name,
-        "must be a name of 1 to 128 bytes without spaces, control characters or *",
+        "must be a name of 1 to 128 bytes without control characters, * or spaces around it",
     );
-    let resource_rule = "must have 1 to 64 letters, digits, ., _, : or -";
-    let resource = text_of("resource", envelope.resource, is_resource, resource_rule);
-    let resource_id = text_of("resource_id", envelope.resource_id, is_resource, resource_rule);
+    // An empty text is what some emitters send for nothing.
+    let none_or_label = |text: &str| text.is_empty() || is_label(text);
+    let resource = text_of("resource", envelope.resource, none_or_label, LABEL_RULE);
+    let resource_id = text_of("resource_id", envelope.resource_id, none_or_label, LABEL_RULE);
+    let (resource, resource_id) = (
+        resource.filter(|text| !text.is_empty()),
+        resource_id.filter(|text| !text.is_empty()),
+    );
     text_of("type", envelope.kind, |kind| kind == "event", "must be event");
     let is_uuid = |text: &str| text.parse::<WorkspaceId>().is_ok();
     let workspace = text_of("workspace", envelope.workspace, is_uuid, "must be a UUID");
@@ -236,7 +242,7 @@ mod tests {
             (r#"{"payload":{}}"#, "event"),
             (r#"{"event":null,"payload":{}}"#, "event"),
             (r#"{"event":"","payload":{}}"#, "event"),
-            (r#"{"event":"a b","payload":{}}"#, "event"),
+            (r#"{"event":" a","payload":{}}"#, "event"),
             (r#"{"event":"a.*","payload":{}}"#, "event"),
             (r#"{"event":5,"payload":{}}"#, "event"),
             (r#"{"event":"a"}"#, "payload"),
@@ -246,7 +252,7 @@ mod tests {
             (r#"{"event":"a","payload":{"k":1,"k":2}}"#, "payload"),
             (r#"{"event":"a","payload":{"email":"nobody"}}"#, "payload.email"),
             (r#"{"event":"a","payload":{},"type":"rule"}"#, "type"),
-            (r#"{"event":"a","payload":{},"resource":"a b"}"#, "resource"),
+            (r#"{"event":"a","payload":{},"resource":" a"}"#, "resource"),
             (r#"{"event":"a","payload":{},"resource_id":7}"#, "resource_id"),
             (r#"{"event":"a","payload":{},"workspace":"mine"}"#, "workspace"),
             ("[]", "body"),

@@ -118,6 +118,16 @@ pub fn conflicts(manifest: &Manifest, parted: &Parted) -> Vec<Problem> {
                 format!("must not be the reserved {name}"),
             ));
         }
+        if taken
+            .iter()
+            .any(|other: &String| other.eq_ignore_ascii_case(&name))
+        {
+            let setting = template.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+            problems.push(Problem::new(
+                format!("metadata.{}", setting.unwrap_or(&credential.field)),
+                format!("must not be {name}, which another credential sets"),
+            ));
+        }
         taken.push(name);
     }
     for field in manifest

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use heddle_core::connection::Connection;
-use heddle_core::event::is_resource;
+use heddle_core::event::{is_label, is_resource};
 use heddle_core::id::{ConnectionId, RuleId, WorkspaceId};
 use heddle_core::manifest::Manifest;
 use heddle_core::rule::{Rule, is_event_pattern};
@@ -26,10 +26,11 @@ const MAX_METADATA_MEMBERS: usize = 64;
 /// The most bytes of a rule's metadata, as JSON: room for an e-mail's body.
 const MAX_METADATA_BYTES: usize = 64 * 1024;
 
-const EVENT_RULE: &str =
-    "must be an event's name of at most 128 bytes without spaces, a prefix that ends in .*, or * alone";
+const EVENT_RULE: &str = "must be an event's name of at most 128 bytes, a prefix that ends in .*, or * alone";
 
-const RESOURCE_RULE: &str = "must have 1 to 64 letters, digits, ., _, : or -";
+/// What `resource`, and the `resource_id` of an event, must be.
+pub const LABEL_RULE: &str = "must have 1 to 64 bytes, no control characters and no spaces around it";
+const RESOURCE_ID_RULE: &str = "must have 1 to 64 letters, digits, ., _, : or -";
 
 /// `GET /rules`
 pub async fn list(
@@ -71,11 +72,12 @@ pub async fn create(
     let workspace = form.need("workspace", id::<WorkspaceId>);
     let connection = form.need("connection", id::<ConnectionId>);
     let event = form.need("event", text_where(is_event_pattern, EVENT_RULE));
-    let resource = form.take("resource", text_where(is_resource, RESOURCE_RULE));
-    let resource_id = form.take("resource_id", text_where(is_resource, RESOURCE_RULE));
+    let resource = form.take("resource", text_where(is_label, LABEL_RULE));
+    let resource_id = form.take("resource_id", text_where(is_resource, RESOURCE_ID_RULE));
     let metadata = form.need("metadata", object);
     let active = form.take("active", boolean).unwrap_or(true);
     let hidden = form.take("hidden", boolean).unwrap_or(false);
+    refuse_unbuilt(&mut form);
     form.check()?;
     let (Some(workspace), Some(connection), Some(event), Some(metadata)) =
         (workspace, connection, event, metadata)
@@ -91,7 +93,8 @@ pub async fn create(
         return Err(ApiError::NotFound("workspace"));
     }
     let connection = connection_of(&app, &caller, connection, workspace).await?;
-    check_metadata(&app, &connection, metadata)?;
+    let metadata = texts(metadata)?;
+    check_metadata(&app, &connection, &metadata)?;
     let now = app.clock.now();
     let rule = Rule {
         id: RuleId::new(now, app.random()),
@@ -101,7 +104,7 @@ pub async fn create(
         event,
         resource,
         resource_id,
-        metadata: metadata.clone(),
+        metadata,
         active,
         hidden,
         created_by: caller.access_key,
@@ -110,6 +113,34 @@ pub async fn create(
     };
     app.store.create_rule(rule.clone()).await?;
     Ok((StatusCode::CREATED, Json(json!({"rule": views::rule(&rule)}))))
+}
+
+/// A rule whose filter is not understood would fire for everything, so it is not taken.
+fn refuse_unbuilt(form: &mut Form) {
+    for member in ["condition", "mapping", "transform"] {
+        form.take::<()>(member, |_| Err("is not supported by this version".into()));
+    }
+}
+
+/// The contract's metadata that is text, as text: published clients read nothing else there.
+const TEXTS: [&str; 7] = ["id", "name", "value", "key", "data", "option", "option_value"];
+
+fn texts(metadata: &Map<String, Value>) -> Result<Map<String, Value>, ApiError> {
+    let mut metadata = metadata.clone();
+    for key in TEXTS {
+        match metadata.get(key) {
+            None | Some(Value::String(_)) => {}
+            Some(Value::Null) => {
+                metadata.remove(key);
+            }
+            Some(Value::Number(number)) => {
+                let text = number.to_string();
+                metadata.insert(key.into(), text.into());
+            }
+            Some(_) => return Err(ApiError::invalid(format!("metadata.{key}"), "must be a string")),
+        }
+    }
+    Ok(metadata)
 }
 
 /// `GET /rules/{rule}`
@@ -135,12 +166,14 @@ pub async fn update(
     let workspace = form.take("workspace", id::<WorkspaceId>);
     let connection = form.take("connection", id::<ConnectionId>);
     let event = form.take("event", text_where(is_event_pattern, EVENT_RULE));
-    let resource = form.take("resource", text_where(is_resource, RESOURCE_RULE));
-    let resource_id = form.take("resource_id", text_where(is_resource, RESOURCE_RULE));
+    let resource = form.take("resource", text_where(is_label, LABEL_RULE));
+    let resource_id = form.take("resource_id", text_where(is_resource, RESOURCE_ID_RULE));
     let metadata = form.take("metadata", object);
     let active = form.take("active", boolean);
     let hidden = form.take("hidden", boolean);
+    refuse_unbuilt(&mut form);
     form.check()?;
+    let metadata = metadata.map(texts).transpose()?;
     let known = app
         .store
         .rule(caller.organisation, rule_id)
@@ -153,7 +186,7 @@ pub async fn update(
     let mut kind = known.kind;
     if metadata.is_some() || connection != known.connection {
         let connection = connection_of(&app, &caller, connection, known.workspace).await?;
-        check_metadata(&app, &connection, metadata.unwrap_or(&known.metadata))?;
+        check_metadata(&app, &connection, metadata.as_ref().unwrap_or(&known.metadata))?;
         kind = connection.kind;
     }
     let updated = Rule {
@@ -170,7 +203,7 @@ pub async fn update(
         } else {
             known.resource_id
         },
-        metadata: metadata.cloned().unwrap_or(known.metadata),
+        metadata: metadata.unwrap_or(known.metadata),
         active: active.unwrap_or(known.active),
         hidden: hidden.unwrap_or(known.hidden),
         updated_at: app.clock.now(),

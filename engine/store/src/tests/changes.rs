@@ -76,6 +76,26 @@ async fn an_attempt_from_before_a_change_says_nothing_about_the_connection_after
 }
 
 #[tokio::test]
+async fn of_the_deliveries_under_way_one_finds_out_and_the_others_wait() {
+    let world = World::new();
+    let (_, destination, rule) = one_rule(&world).await;
+    for n in 0..3 {
+        world.accept(later(n), [&rule]).await;
+    }
+    let claimed = world.claim(destination.id, 3, later(3)).await.claimed;
+    let mut ends = Vec::new();
+    for claimed in &claimed {
+        let record = world.attempt(claimed, refused_credential(), later(5));
+        let Settled::Recorded { state } = world.store.record_attempt(record).await.unwrap() else {
+            panic!("nobody else has it");
+        };
+        ends.push(state.status);
+    }
+    assert_eq!(ends, [Status::Failed, Status::Retrying, Status::Retrying]);
+    assert!(!health(&world, destination.id).await.is_active());
+}
+
+#[tokio::test]
 async fn an_endpoint_that_is_gone_deactivates_its_connection() {
     let world = World::new();
     let (_, destination, rule) = one_rule(&world).await;

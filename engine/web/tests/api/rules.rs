@@ -78,7 +78,7 @@ async fn a_rule_that_cannot_work_is_refused_by_its_name() {
         (with("workspace", json!("w")), "workspace"),
         (with("connection", json!(7)), "connection"),
         (with("connection", json!(elsewhere)), "connection"),
-        (with("resource", json!("a b")), "resource"),
+        (with("resource", json!(" a")), "resource"),
         (with("resource_id", json!("x".repeat(65))), "resource_id"),
         (with("active", json!("yes")), "active"),
         (with("metadata", json!({})), "metadata.action"),
