@@ -1,6 +1,6 @@
 //! The deliverer: takes one claimed delivery from its row to its recorded attempt.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -48,6 +48,7 @@ pub struct Deliverer {
     parts: Parts,
     feed: broadcast::Sender<Arc<Attempted>>,
     prepared: Mutex<HashMap<ConnectionId, Arc<Prepared>>>,
+    held: Mutex<HashSet<DeliveryId>>,
 }
 
 /// A connection with everything that can be worked out once.
@@ -66,11 +67,22 @@ impl Deliverer {
             parts,
             feed,
             prepared: Mutex::default(),
+            held: Mutex::default(),
         }
+    }
+
+    /// The deliveries whose attempt is under way or waits to be recorded.
+    pub fn held(&self) -> HashSet<DeliveryId> {
+        self.holding().clone()
+    }
+
+    fn holding(&self) -> std::sync::MutexGuard<'_, HashSet<DeliveryId>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes one attempt and records it.
     pub async fn deliver(&self, claimed: Claimed) {
+        let _held = Held::new(self, claimed.delivery);
         let started_at = self.parts.clock.now();
         let (prepared, conversation, outcome) = match self.prepare(claimed.connection).await {
             Err(outcome) => (None, None, outcome),
@@ -275,6 +287,22 @@ impl Deliverer {
         let mut bytes = [0; 8];
         (self.parts.entropy)(&mut bytes);
         u64::from_le_bytes(bytes)
+    }
+}
+
+/// Keeps a delivery held until its attempt ends, by a panic too.
+struct Held<'a>(&'a Deliverer, DeliveryId);
+
+impl<'a> Held<'a> {
+    fn new(deliverer: &'a Deliverer, delivery: DeliveryId) -> Self {
+        deliverer.holding().insert(delivery);
+        Self(deliverer, delivery)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.holding().remove(&self.1);
     }
 }
 

@@ -110,11 +110,11 @@ impl Delivery {
         let deliverer = Arc::new(deliverer::Deliverer::new(parts.clone(), feed.clone()));
         tasks.spawn(dispatcher::run(
             parts.clone(),
-            deliverer,
+            Arc::clone(&deliverer),
             tasks.clone(),
             stop.clone(),
         ));
-        tasks.spawn(rescuer::run(parts, stop.clone()));
+        tasks.spawn(rescuer::run(parts, deliverer, stop.clone()));
         Ok(Self { stop, tasks, feed })
     }
 

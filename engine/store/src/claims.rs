@@ -1,7 +1,8 @@
 //! The queue that the deliveries are: which lanes have work, who holds what of it, and what comes
 //! back when its holder is gone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use heddle_core::event::Event;
 use heddle_core::id::{AttemptId, ConnectionId, DeliveryId, EventId, RuleId};
@@ -48,14 +49,16 @@ impl Store {
     }
 
     /// Takes back what was claimed and whose lease has lapsed: an attempt that failed is recorded of
-    /// each, and it waits again. Returns how many there were.
+    /// each, and it waits again. What is `held` is left alone: its holder knows that it is still under
+    /// way, whatever the clock says. Returns how many there were.
     pub async fn expire_leases(
         &self,
         now: Timestamp,
         schedule: Schedule,
         seed: u64,
+        held: HashSet<DeliveryId>,
     ) -> Result<usize, StoreError> {
-        self.take_back(now, now, schedule, seed).await
+        self.take_back(now, now, schedule, seed, held).await
     }
 
     /// [`Store::expire_leases`] for every lease, lapsed or not. For the start: nobody else is there
@@ -66,7 +69,8 @@ impl Store {
         schedule: Schedule,
         seed: u64,
     ) -> Result<usize, StoreError> {
-        self.take_back(Timestamp(i64::MAX), now, schedule, seed).await
+        self.take_back(Timestamp(i64::MAX), now, schedule, seed, HashSet::new())
+            .await
     }
 
     async fn take_back(
@@ -75,12 +79,13 @@ impl Store {
         now: Timestamp,
         schedule: Schedule,
         seed: u64,
+        held: HashSet<DeliveryId>,
     ) -> Result<usize, StoreError> {
-        let mut taken = 0;
+        let (mut taken, held) = (0, Arc::new(held));
         loop {
-            let schedule = schedule.clone();
+            let (schedule, held) = (schedule.clone(), Arc::clone(&held));
             let work = move |connection: &Connection, effects: &mut Effects| {
-                expire(connection, effects, lapsed, now, &schedule, seed)
+                expire(connection, effects, lapsed, now, &schedule, seed, &held)
             };
             let batch = self.write(BATCH * 512, work).await?;
             taken += batch;
@@ -236,9 +241,13 @@ fn expire(
     now: Timestamp,
     schedule: &Schedule,
     seed: u64,
+    held: &HashSet<DeliveryId>,
 ) -> Result<usize, StoreError> {
     let clauses = "INDEXED BY leases WHERE leased_until <= ?1 ORDER BY leased_until, id LIMIT ?2";
-    let batch = deliveries::select(connection, clauses, params![lapsed.0, BATCH as i64])?;
+    let limit = i64::try_from(BATCH + held.len()).unwrap_or(i64::MAX);
+    let mut batch = deliveries::select(connection, clauses, params![lapsed.0, limit])?;
+    batch.retain(|delivery| !held.contains(&delivery.id));
+    batch.truncate(BATCH);
     let taken = batch.len();
     let mut moves = Moves::default();
     for before in batch {

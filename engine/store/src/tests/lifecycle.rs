@@ -191,15 +191,25 @@ async fn an_attempt_that_was_overtaken_is_not_recorded() {
     assert_eq!(
         world
             .store
-            .expire_leases(later(59_999), schedule(), 1)
+            .expire_leases(later(59_999), schedule(), 1, HashSet::new())
             .await
             .unwrap(),
         0
     );
+    let held = HashSet::from([late.delivery]);
     assert_eq!(
         world
             .store
-            .expire_leases(later(60_000), schedule(), 1)
+            .expire_leases(later(99_999), schedule(), 1, held)
+            .await
+            .unwrap(),
+        0,
+        "what its holder still has is not taken away by a clock that was set forward"
+    );
+    assert_eq!(
+        world
+            .store
+            .expire_leases(later(60_000), schedule(), 1, HashSet::new())
             .await
             .unwrap(),
         1

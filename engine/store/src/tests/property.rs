@@ -156,7 +156,12 @@ impl Run {
                 self.world.record(&claimed, outcome(choice), now).await;
             }
             Verb::Record { .. } => {}
-            Verb::Expire => _ = store.expire_leases(now, schedule(), 1).await.unwrap(),
+            Verb::Expire => {
+                _ = store
+                    .expire_leases(now, schedule(), 1, HashSet::new())
+                    .await
+                    .unwrap()
+            }
             Verb::ReleaseAll => _ = store.release_all_leases(now, schedule(), 1).await.unwrap(),
             Verb::Cancel { event: n, rule } => {
                 let Some(id) = event(n) else { return };
