@@ -61,7 +61,7 @@ impl Lanes {
         self.lanes.get(&connection).map_or(0, |lane| lane.in_flight)
     }
 
-    /// The lanes that are due at `now`, the longest due first.
+    /// The lanes that are due at `now`, in the order of their turns.
     pub fn ready(&self, now: Timestamp) -> impl Iterator<Item = ConnectionId> + '_ {
         self.waiting
             .iter()
