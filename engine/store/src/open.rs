@@ -2,9 +2,9 @@
 
 use std::fs::OpenOptions;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
 use crate::error::{OpenError, StoreError};
 use crate::migrate;
@@ -34,7 +34,7 @@ pub(crate) fn writer(config: &StoreConfig, sealer: &Sealer) -> Result<Connection
     let mut connection = Connection::open_with_flags(path, flags()).map_err(sqlite)?;
     set_up(&connection).map_err(sqlite)?;
     refuse_foreign(&connection, path)?;
-    prepare(&mut connection, config.synchronous).map_err(sqlite)?;
+    patiently(|| prepare(&mut connection, config.synchronous)).map_err(sqlite)?;
     check_key(&connection, sealer, path)?;
     Ok(connection)
 }
@@ -102,6 +102,22 @@ fn refuse_foreign(connection: &Connection, path: &Path) -> Result<(), OpenError>
 
 fn application_id(connection: &Connection) -> rusqlite::Result<i32> {
     connection.pragma_query_value(None, "application_id", |row| row.get(0))
+}
+
+/// Repeats what another process that makes the same database holds up. SQLite does not wait by itself
+/// for the change to WAL: two connections that wait for each other there would wait for ever.
+fn patiently(mut work: impl FnMut() -> rusqlite::Result<()>) -> rusqlite::Result<()> {
+    let until = Instant::now() + BUSY;
+    loop {
+        match work() {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < until =>
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            ended => return ended,
+        }
+    }
 }
 
 fn prepare(connection: &mut Connection, synchronous: Synchronous) -> rusqlite::Result<()> {
