@@ -20,6 +20,7 @@ use crate::error::ApiError;
 use crate::extract::{Form, Ids, Members, MembersIfAny, boolean, id, object, text, text_where};
 use crate::settings::{self, Parted, Surroundings};
 use crate::views;
+use crate::workspaces;
 
 const NO_CONNECTION: ApiError = ApiError::NotFound("connection");
 
@@ -59,14 +60,7 @@ pub async fn create(
     let (Some(workspace), Some(kind), Some(name)) = (workspace, kind, name) else {
         return Err(form.refuse());
     };
-    if app
-        .store
-        .workspace(caller.organisation, workspace)
-        .await?
-        .is_none()
-    {
-        return Err(ApiError::NotFound("workspace"));
-    }
+    workspaces::own(&app, &caller, workspace).await?;
     let manifest = manifest(&app, kind).ok_or_else(|| unknown_type(&app))?;
     let none = Map::new();
     let parted = part(&app, &manifest, metadata.unwrap_or(&none), None)?;

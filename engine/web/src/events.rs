@@ -21,6 +21,7 @@ use crate::emit::{self, Checked};
 use crate::error::ApiError;
 use crate::extract::{Ids, ManyEvents, OneEvent, Parameters, Text};
 use crate::views;
+use crate::workspaces;
 
 const NO_EVENT: ApiError = ApiError::NotFound("event");
 
@@ -35,14 +36,8 @@ pub async fn create(
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let checked = emit::check(&text)?;
     let workspace = emit::workspace_of(&checked, &emitter)?;
-    if let Emitter::Machine(caller) = &emitter
-        && app
-            .store
-            .workspace(caller.organisation, workspace)
-            .await?
-            .is_none()
-    {
-        return Err(ApiError::NotFound("workspace"));
+    if let Emitter::Machine(caller) = &emitter {
+        workspaces::own(&app, caller, workspace).await?;
     }
     let acceptance = emit::matched(&app, checked, workspace, created_by(&emitter), app.clock.now()).await?;
     let accepted = app.store.accept_events(vec![acceptance]).await?;
@@ -118,14 +113,7 @@ async fn one_of_many(
     if let Emitter::Machine(caller) = emitter
         && !known.contains(&workspace)
     {
-        if app
-            .store
-            .workspace(caller.organisation, workspace)
-            .await?
-            .is_none()
-        {
-            return Err(ApiError::NotFound("workspace"));
-        }
+        workspaces::own(app, caller, workspace).await?;
         known.insert(workspace);
     }
     emit::matched(app, checked, workspace, created_by(emitter), now).await

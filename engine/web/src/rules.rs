@@ -17,6 +17,7 @@ use crate::auth::Machine;
 use crate::error::{ApiError, Problem};
 use crate::extract::{Form, Ids, Members, Parameters, boolean, id, object, text_where};
 use crate::views;
+use crate::workspaces;
 
 const NO_RULE: ApiError = ApiError::NotFound("rule");
 
@@ -84,14 +85,7 @@ pub async fn create(
     else {
         return Err(form.refuse());
     };
-    if app
-        .store
-        .workspace(caller.organisation, workspace)
-        .await?
-        .is_none()
-    {
-        return Err(ApiError::NotFound("workspace"));
-    }
+    workspaces::own(&app, &caller, workspace).await?;
     let connection = connection_of(&app, &caller, connection, workspace).await?;
     let metadata = texts(metadata)?;
     check_metadata(&app, &connection, &metadata)?;

@@ -66,11 +66,7 @@ pub async fn get(
     caller: Machine,
     Ids(id): Ids<WorkspaceId>,
 ) -> Result<Json<Value>, ApiError> {
-    let workspace = app
-        .store
-        .workspace(caller.organisation, id)
-        .await?
-        .ok_or(NO_WORKSPACE)?;
+    let workspace = own(&app, &caller, id).await?;
     let key = app
         .store
         .publishable_key_of(caller.organisation, id)
@@ -87,11 +83,7 @@ pub async fn update(
     Members(members): Members,
 ) -> Result<Json<Value>, ApiError> {
     let (name, description) = read(&members)?;
-    let known = app
-        .store
-        .workspace(caller.organisation, id)
-        .await?
-        .ok_or(NO_WORKSPACE)?;
+    let known = own(&app, &caller, id).await?;
     let description = description.unwrap_or(known.description);
     let updated = app
         .store
@@ -108,7 +100,7 @@ pub async fn connections(
     caller: Machine,
     Ids(id): Ids<WorkspaceId>,
 ) -> Result<Json<Value>, ApiError> {
-    exists(&app, &caller, id).await?;
+    own(&app, &caller, id).await?;
     connections::listed(&app, &caller, Some(id)).await
 }
 
@@ -119,7 +111,7 @@ pub async fn rules(
     Ids(id): Ids<WorkspaceId>,
     parameters: Parameters,
 ) -> Result<Json<Value>, ApiError> {
-    exists(&app, &caller, id).await?;
+    own(&app, &caller, id).await?;
     rules::listed(&app, &caller, Some(id), &parameters).await
 }
 
@@ -130,7 +122,7 @@ pub async fn events(
     Ids(id): Ids<WorkspaceId>,
     parameters: Parameters,
 ) -> Result<Json<Value>, ApiError> {
-    exists(&app, &caller, id).await?;
+    own(&app, &caller, id).await?;
     let filter = EventFilter {
         workspace: Some(id),
         ..events::filter(&parameters)?
@@ -138,11 +130,12 @@ pub async fn events(
     events::listed(&app, &caller, filter, &parameters).await
 }
 
-async fn exists(app: &App, caller: &Machine, id: WorkspaceId) -> Result<(), ApiError> {
+/// The workspace, if it is one of the caller's organisation: the one place where a caller's word for a
+/// workspace is held against whose it is.
+pub async fn own(app: &App, caller: &Machine, id: WorkspaceId) -> Result<Workspace, ApiError> {
     app.store
         .workspace(caller.organisation, id)
         .await?
-        .map(|_| ())
         .ok_or(NO_WORKSPACE)
 }
 
