@@ -8,11 +8,7 @@ const PAGE: u64 = 100;
 
 /// The lists that contacts can be added to by hand, searched by HubSpot, paged by offset.
 pub fn lists(query: &Query, http: &mut Http) -> Result<Choices, Stop> {
-    let offset: u64 = query
-        .cursor
-        .as_deref()
-        .and_then(|cursor| cursor.parse().ok())
-        .unwrap_or(0);
+    let offset = query.offset();
     let search = json!({
         "processingTypes": ["MANUAL", "SNAPSHOT"], "objectTypeId": "0-1", "query": query.search().unwrap_or_default(),
         "offset": offset, "count": PAGE, "additionalProperties": [],
@@ -105,8 +101,4 @@ fn named(property: &Value) -> Option<(&str, &str)> {
 
 fn is_read_only(property: &Value) -> bool {
     property["calculated"] == true || property["modificationMetadata"]["readOnlyValue"] == true
-}
-
-fn items(list: &Value) -> &[Value] {
-    list.as_array().map(Vec::as_slice).unwrap_or_default()
 }

@@ -82,7 +82,8 @@ fn upsert(delivery: &Delivery, properties: Map<String, Value>, http: &mut Http) 
     let email = delivery.email()?;
     let mut all = Map::new();
     for (name, value) in &delivery.fields {
-        all.insert(name.clone(), property_text(value).into());
+        // HubSpot takes every property as text; several values are joined by semicolons.
+        all.insert(name.clone(), text_of(value, ";").into());
     }
     all.insert("email".into(), email.clone().into());
     all.extend(properties);
@@ -100,16 +101,6 @@ fn upsert(delivery: &Delivery, properties: Map<String, Value>, http: &mut Http) 
         return Err(Failure::permanent(format!("HubSpot refused the contact: {message}")).into());
     }
     Ok(text_at(&results, "/results/0/id")?)
-}
-
-/// HubSpot takes every property as text; several values are joined by semicolons.
-fn property_text(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(property_text).collect::<Vec<_>>().join(";"),
-        other => other.to_string(),
-    }
 }
 
 fn change_list(url: String, contact: &str, http: &mut Http) -> Result<(), Stop> {

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::template::{Escape, render};
+use crate::time::iso_8601_text;
 use crate::{Failure, Stop};
 
 /// One event to deliver by one action of one connection.
@@ -45,6 +46,13 @@ pub struct Event {
     pub payload_text: String,
 }
 
+impl Event {
+    /// When it was accepted, as `2026-03-21T23:59:59.500Z`.
+    pub fn created_at_text(&self) -> String {
+        iso_8601_text(self.created_at)
+    }
+}
+
 impl Delivery {
     /// An input of the rule that the action cannot do without: a text that is not blank, or a number
     /// as text.
@@ -56,6 +64,13 @@ impl Delivery {
     /// An input of the rule, if it is there and not blank.
     pub fn optional_input(&self, key: &str) -> Option<String> {
         scalar_text(self.inputs.get(key)?).filter(|text| !text.trim().is_empty())
+    }
+
+    /// Whether an input of the rule is `true`, as a boolean or as text: for what must be asked for.
+    pub fn is_on(&self, key: &str) -> bool {
+        self.inputs
+            .get(key)
+            .is_some_and(|value| *value == true || *value == "true")
     }
 
     /// A template among the rule's inputs, rendered from the payload's root.
@@ -141,6 +156,14 @@ impl Query {
             .as_deref()
             .map(str::trim)
             .filter(|text| !text.is_empty())
+    }
+
+    /// The cursor as a number of things to skip, for destinations that page by offset: 0 at first.
+    pub fn offset(&self) -> u64 {
+        self.cursor
+            .as_deref()
+            .and_then(|cursor| cursor.parse().ok())
+            .unwrap_or(0)
     }
 
     /// Whether `label` holds the search text, without regard to case: for destinations that cannot
@@ -331,6 +354,7 @@ mod tests {
         let delivery = Scene::action("x")
             .input("id", json!(12))
             .input("blank", json!("  "))
+            .input("yes", "true")
             .setting("on", json!(true))
             .setting("on_too", json!("true"))
             .setting("off", json!("false"))
@@ -338,6 +362,8 @@ mod tests {
             .delivery();
         assert_eq!(delivery.input("id").unwrap(), "12");
         assert!(delivery.input("blank").is_err() && delivery.input("none").is_err());
+        assert!(delivery.is_on("yes") && !delivery.is_on("id") && !delivery.is_on("none"));
+        assert_eq!(delivery.event.created_at_text(), "2026-03-22T00:00:00.000Z");
         let connection = &delivery.connection;
         assert!(connection.is_on("on") && connection.is_on("on_too"));
         assert!(!connection.is_on("off") && !connection.is_on("none"));

@@ -53,6 +53,7 @@ mod failure;
 pub mod guest;
 mod http;
 mod input;
+mod person;
 pub mod template;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
@@ -63,6 +64,7 @@ pub use answer::{Account, CatalogField, Choice, Choices, FieldType, Receipt};
 pub use failure::{Failure, FailureKind, Stop};
 pub use http::{Header, Http, Reply, Request};
 pub use input::{Connection, Delivery, Event, Query, text_at};
+pub use person::{Person, items, text_of};
 pub use serde_json;
 
 /// What most adapters use.
@@ -70,7 +72,7 @@ pub mod prelude {
     pub use crate::template::Escape;
     pub use crate::{
         Account, Adapter, CatalogField, Choice, Choices, Connection, Delivery, Failure, FieldType, Http,
-        Query, Receipt, Reply, Request, Stop, text_at, url,
+        Query, Receipt, Reply, Request, Stop, items, text_at, text_of, url,
     };
     pub use serde_json::{Value, json};
 }

@@ -110,6 +110,26 @@ fn days(year: i64, month: i64, day: i64) -> Option<i64> {
     Some(year * 365 + leap_days + (month * 153 + 2) / 5 + day - 1 - 719_468)
 }
 
+/// An instant, in milliseconds since the epoch, as `1994-11-06T08:49:37.000Z`.
+pub(crate) fn iso_8601_text(ms: i64) -> String {
+    let (days, ms) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
+    // Eras of 400 years, years that begin in March: the inverse of `days`.
+    let days = days + 719_468;
+    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (year * 365 + year / 4 - year / 100);
+    let month = (day * 5 + 2) / 153;
+    let day = day - (month * 153 + 2) / 5 + 1;
+    let (year, month) = if month < 10 {
+        (era * 400 + year, month + 3)
+    } else {
+        (era * 400 + year + 1, month - 9)
+    };
+    let (hours, minutes, ms) = (ms / 3_600_000, ms / 60_000 % 60, ms % 60_000);
+    let (seconds, ms) = (ms / 1_000, ms % 1_000);
+    format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{ms:03}Z")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,6 +156,18 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(instant_ms(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_instant_is_written_as_it_is_read() {
+        assert_eq!(iso_8601_text(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(iso_8601_text(1_774_102_680_500), "2026-03-21T14:18:00.500Z");
+        assert_eq!(iso_8601_text(1_709_164_800_000), "2024-02-29T00:00:00.000Z");
+        // Every day of two eras, and some moment in it.
+        for day in -146_097_i64..146_097 {
+            let ms = day * 86_400_000 + (day * 7_919).rem_euclid(86_400_000);
+            assert_eq!(instant_ms(&iso_8601_text(ms)), Some(ms));
         }
     }
 
