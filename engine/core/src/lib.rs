@@ -11,6 +11,7 @@ pub mod event;
 pub mod exchange;
 pub mod id;
 pub mod json;
+pub mod limits;
 pub mod manifest;
 pub mod outcome;
 pub mod retry;

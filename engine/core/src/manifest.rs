@@ -7,8 +7,14 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::limits::Limits;
+
 /// The longest manifest that is read, in bytes.
 pub const MAX_MANIFEST_BYTES: usize = 256 * 1024;
+/// The most steps of [`Manifest::setup`], and the most [`Manifest::scopes`].
+pub const MAX_NOTES: usize = 64;
+/// The longest of the sentences in the manifest that the documentation is made from, in bytes.
+pub const MAX_SENTENCE_BYTES: usize = 1024;
 
 /// A destination's manifest.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -38,6 +44,22 @@ pub struct Manifest {
     /// What the destination can bear.
     #[serde(default)]
     pub limits: Limits,
+    /// What to do at the provider before connecting: sentences in Markdown, one a step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub setup: Vec<String>,
+    /// What the credential must be allowed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<Scope>,
+}
+
+/// A permission that the credential needs, in the provider's word.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scope {
+    /// `crm.lists.write`
+    pub name: String,
+    /// What for: `to change lists`.
+    pub why: String,
 }
 
 /// The contract's `authentication`.
@@ -275,6 +297,9 @@ pub struct Action {
     /// `{label, description}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display: Option<Value>,
+    /// What a second delivery of the same event does at the destination, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duplicate: Option<String>,
 }
 
 impl Action {
@@ -284,20 +309,6 @@ impl Action {
             .iter()
             .filter(|input| input.get("required").and_then(Value::as_bool).unwrap_or(false))
             .filter_map(|input| input.get("field").and_then(Value::as_str))
-    }
-}
-
-/// What a destination can bear, per connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Limits {
-    /// Requests under way at once.
-    pub concurrency: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { concurrency: 16 }
     }
 }
 
@@ -383,8 +394,39 @@ impl Manifest {
                 ));
             }
         }
-        if !(1..=1000).contains(&self.limits.concurrency) {
-            return Err(invalid(&"limits.concurrency", "must lie between 1 and 1000"));
+        self.limits
+            .check()
+            .map_err(|(place, problem)| ManifestError::Invalid { place, problem })?;
+        self.check_notes()
+    }
+
+    /// What people read.
+    fn check_notes(&self) -> Result<(), ManifestError> {
+        for (place, length) in [("setup", self.setup.len()), ("scopes", self.scopes.len())] {
+            if length > MAX_NOTES {
+                return Err(ManifestError::Invalid {
+                    place: place.to_owned(),
+                    problem: format!("has more than {MAX_NOTES} entries"),
+                });
+            }
+        }
+        let setup = self.setup.iter().map(|step| ("setup".to_owned(), step));
+        let scopes = self.scopes.iter().flat_map(|scope| {
+            let place = format!("scope {:?}", scope.name);
+            [(place.clone(), &scope.name), (place, &scope.why)]
+        });
+        let duplicates = self.actions.iter().filter_map(|(key, action)| {
+            let sentence = action.duplicate.as_ref()?;
+            Some((format!("action {key:?}'s duplicate"), sentence))
+        });
+        for (place, text) in setup.chain(scopes).chain(duplicates) {
+            let length = text.trim().len();
+            if !(1..=MAX_SENTENCE_BYTES).contains(&length) || text.chars().any(char::is_control) {
+                return Err(ManifestError::Invalid {
+                    place,
+                    problem: format!("must be one line of 1 to {MAX_SENTENCE_BYTES} bytes"),
+                });
+            }
         }
         Ok(())
     }
@@ -455,14 +497,18 @@ mod tests {
     #[test]
     fn a_plain_manifest_is_read_with_its_defaults() {
         let manifest = Manifest::parse(&minimal().to_string()).unwrap();
-        assert_eq!(manifest.limits.concurrency, 16);
+        assert_eq!(
+            (manifest.limits.concurrency, manifest.limits.rates.len()),
+            (16, 0)
+        );
         assert!(manifest.field("api_key").unwrap().is_secret());
         assert!(matches!(&manifest.credentials[0].apply, Apply::Header { header, .. } if header == "X-Key"));
     }
 
     #[test]
     fn a_manifest_that_cannot_work_is_refused_with_the_place() {
-        let cases: [(&str, Value, &str); 9] = [
+        let long = "x".repeat(MAX_SENTENCE_BYTES + 1);
+        let cases = [
             ("/name", json!("Acme CRM"), "name"),
             ("/title", json!(""), "title"),
             ("/hosts/0", json!("https://api.acme.com"), "host"),
@@ -472,9 +518,25 @@ mod tests {
             ("/credentials/0/field", json!("url"), "credential"),
             ("/credentials/0/field", json!("missing"), "credential"),
             ("/actions", json!({}), "actions"),
+            ("/actions/send/duplicate", json!(""), "duplicate"),
+            ("/actions/send/duplicate", json!("two\nlines"), "duplicate"),
+            ("/limits", json!({"concurrency": 0}), "limits.concurrency"),
+            (
+                "/limits",
+                json!({"rates": [{"requests": 0, "per_seconds": 1}]}),
+                "limits.rates[0]",
+            ),
+            ("/setup", json!([long]), "setup"),
+            ("/setup", json!(vec!["Do."; MAX_NOTES + 1]), "setup"),
+            ("/scopes", json!([{"name": "read", "why": ""}]), "scope"),
         ];
         for (pointer, value, place) in cases {
             let mut manifest = minimal();
+            manifest["limits"] = json!({});
+            manifest["setup"] = json!([]);
+            manifest["scopes"] = json!([]);
+            manifest["actions"]["send"]["duplicate"] = json!("Sends it twice.");
+            assert!(Manifest::parse(&manifest.to_string()).is_ok());
             *manifest.pointer_mut(pointer).unwrap() = value;
             let error = Manifest::parse(&manifest.to_string()).unwrap_err().to_string();
             assert!(error.contains(place), "{pointer}: {error}");
