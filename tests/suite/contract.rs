@@ -351,7 +351,7 @@ async fn the_integrations_describe_themselves_in_the_contracts_words() {
         .iter()
         .filter_map(|integration| integration["type"].as_str())
         .collect();
-    for bundled in ["webhook", "slack", "hubspot"] {
+    for bundled in ["webhook", "slack", "hubspot", "discord"] {
         assert!(types.contains(&bundled), "{types:?}");
     }
     for integration in &integrations {
@@ -444,7 +444,8 @@ async fn the_integrations_describe_themselves_in_the_contracts_words() {
         sorted(actions("hubspot")),
         ["add_to_list", "remove_from_list", "update_property"]
     );
-    assert_eq!(actions("slack"), ["send_message"]);
+    assert_eq!(sorted(actions("slack")), ["send_direct_message", "send_message"]);
+    assert_eq!(actions("discord"), ["send_message"]);
     assert_eq!(actions("webhook"), ["send_webhook"]);
 }
 

@@ -1,11 +1,12 @@
-//! Messages to Slack channels: <https://docs.slack.dev/reference/methods/chat.postMessage>.
+//! Messages to Slack: <https://docs.slack.dev/reference/methods/chat.postMessage>.
 //!
-//! By bot token to the channel that the rule names, or by an incoming-webhook URL to the channel that
-//! it belongs to. Slack cannot deduplicate: an attempt whose outcome is unknown and which is repeated
-//! may post the message twice.
+//! By bot token to the channel that the rule names, or to the person who has an e-mail address; or by an
+//! incoming-webhook URL to the channel that it belongs to. Slack cannot deduplicate: a second delivery
+//! of the same event, after an attempt whose outcome is unknown, posts the message twice.
 //!
 //! The Web API answers 200 to nearly everything and says in the body whether it worked.
 
+use heddle_sdk::address;
 use heddle_sdk::prelude::*;
 
 /// The destination.
@@ -15,15 +16,22 @@ impl Adapter for Slack {
     const MANIFEST: &'static str = include_str!("../manifest.json");
 
     fn deliver(delivery: &Delivery, http: &mut Http) -> Result<Receipt, Stop> {
-        if delivery.action != "send_message" {
-            return Err(delivery.unknown_action());
-        }
+        let direct = match delivery.action.as_str() {
+            "send_message" => false,
+            "send_direct_message" => true,
+            _ => return Err(delivery.unknown_action()),
+        };
         let text = delivery.template("template", Escape::SlackMrkdwn)?;
         if text.trim().is_empty() {
             return Err(Failure::mapping("the message is empty once its template is filled").into());
         }
         match Way::of(&delivery.connection)? {
-            Way::Bot => post_by_bot(&delivery.input("id")?, &text, http),
+            Way::Bot if direct => post_to_person(&recipient(delivery)?, &text, http),
+            Way::Bot => post_to_channel(&delivery.input("id")?, &text, http),
+            Way::Webhook if direct => Err(Failure::permanent(
+                "an incoming webhook posts to its channel only; direct messages need a bot token",
+            )
+            .into()),
             Way::Webhook => post_by_webhook(&text, http),
         }
     }
@@ -57,7 +65,7 @@ impl Adapter for Slack {
             answer = Answer::of(http.send(list("public_channel"))?)?;
         }
         let page = answer.or_failure()?.body;
-        let channels = page["channels"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let channels = items(&page["channels"]);
         let named = |channel: &Value| {
             Some((
                 channel["id"].as_str()?.to_owned(),
@@ -99,9 +107,33 @@ impl Way {
     }
 }
 
+/// Whom a direct message is for: the rule's address, filled from the payload, or else the event's.
+fn recipient(delivery: &Delivery) -> Result<String, Failure> {
+    match delivery.optional_input("email") {
+        Some(_) => address(&delivery.template("email", Escape::None)?),
+        None => delivery.email(),
+    }
+}
+
+/// Posts to the member of the workspace who has the address.
+fn post_to_person(email: &str, text: &str, http: &mut Http) -> Result<Receipt, Stop> {
+    // This one method takes no JSON.
+    let look_up = Request::get("https://slack.com/api/users.lookupByEmail").query("email", email);
+    let found = Answer::of(http.send(look_up)?)?;
+    if found.error() == Some("users_not_found") {
+        let message = "Slack says users_not_found: nobody in the workspace has this address";
+        return Err(Failure::permanent(message).into());
+    }
+    let person = text_at(&found.or_failure()?.body, "/user/id")?;
+    let opened = call(http, "conversations.open", &json!({"users": person}))?.or_failure()?;
+    let channel = text_at(&opened.body, "/channel/id")?;
+    let posted = call(http, "chat.postMessage", &message_to(&channel, text))?.or_failure()?;
+    Ok(receipt(format!("sent to {person}"), &posted))
+}
+
 /// Posts to a channel; joins it first when it turns out that the bot has to.
-fn post_by_bot(channel: &str, text: &str, http: &mut Http) -> Result<Receipt, Stop> {
-    let message = json!({"channel": channel, "text": text, "unfurl_links": false, "unfurl_media": false});
+fn post_to_channel(channel: &str, text: &str, http: &mut Http) -> Result<Receipt, Stop> {
+    let message = message_to(channel, text);
     let mut answer = call(http, "chat.postMessage", &message)?;
     if answer.error() == Some("not_in_channel") {
         let joined = call(http, "conversations.join", &json!({ "channel": channel }))?;
@@ -113,12 +145,19 @@ fn post_by_bot(channel: &str, text: &str, http: &mut Http) -> Result<Receipt, St
         }
         answer = call(http, "chat.postMessage", &message)?;
     }
-    let posted = answer.or_failure()?.body;
-    let receipt = Receipt::new(format!("posted to {channel}"));
-    Ok(match posted["ts"].as_str() {
+    Ok(receipt(format!("posted to {channel}"), &answer.or_failure()?))
+}
+
+fn message_to(channel: &str, text: &str) -> Value {
+    json!({"channel": channel, "text": text, "unfurl_links": false, "unfurl_media": false})
+}
+
+fn receipt(message: String, posted: &Answer) -> Receipt {
+    let receipt = Receipt::new(message);
+    match posted.body["ts"].as_str() {
         Some(ts) => receipt.external_id(ts),
         None => receipt,
-    })
+    }
 }
 
 /// Posts to the channel of the incoming webhook, which answers with a word in plain text.

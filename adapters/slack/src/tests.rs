@@ -80,6 +80,88 @@ fn a_bot_outside_the_channel_joins_once_and_posts_again() {
     assert!(failure.message.contains("invite the app") && failure.message.contains("channels:join"));
 }
 
+const LOOK_UP: &str = "GET https://slack.com/api/users.lookupByEmail?email=nina%40academyflow.io";
+const OPEN: &str = "POST https://slack.com/api/conversations.open";
+
+fn direct() -> Scene {
+    Scene::action("send_direct_message")
+        .input("template", "{{lesson_title}} is done")
+        .secret("access_token")
+}
+
+#[test]
+fn a_person_is_looked_up_by_address_and_written_to() {
+    let run = direct()
+        .reply(200, json!({"ok": true, "user": {"id": "U7"}}))
+        .reply(200, json!({"ok": true, "channel": {"id": "D9"}}))
+        .reply(200, json!({"ok": true, "channel": "D9", "ts": "1774.2"}))
+        .deliver::<Slack>();
+    assert_eq!(run.lines(), [LOOK_UP, OPEN, POST]);
+    assert_eq!(run.body(1), json!({"users": "U7"}));
+    assert_eq!(
+        (&run.body(2)["channel"], &run.body(2)["text"]),
+        (&json!("D9"), &json!("Customer Research Fundamentals is done"))
+    );
+    assert_eq!(
+        *run.done(),
+        json!({"message": "sent to U7", "external_id": "1774.2"})
+    );
+}
+
+#[test]
+fn a_direct_message_goes_to_the_rules_address_before_the_events() {
+    let owner =
+        json!({"email": "nina@academyflow.io", "lesson_title": "x", "owner": " a+b&c@academyflow.io "});
+    let run = direct()
+        .payload(owner)
+        .input("email", "{{owner}}")
+        .deliver::<Slack>();
+    let look_up = "GET https://slack.com/api/users.lookupByEmail?email=a%2Bb%26c%40academyflow.io";
+    assert_eq!(run.lines(), [look_up]);
+}
+
+#[test]
+fn a_direct_message_fails_where_slack_refuses_it() {
+    use FailureKind::{Authentication, Permanent, RateLimited};
+    let no = |error: &str| json!({"ok": false, "error": error, "needed": "users:read.email"});
+    let found = || direct().reply(200, json!({"ok": true, "user": {"id": "U7"}}));
+    let cases = [
+        (
+            direct().reply(200, no("users_not_found")),
+            Permanent,
+            "nobody in the workspace",
+        ),
+        (
+            direct().reply(200, no("missing_scope")),
+            Permanent,
+            "users:read.email",
+        ),
+        (direct().reply(429, json!(null)), RateLimited, "429"),
+        (
+            found().reply(200, no("user_disabled")),
+            Permanent,
+            "user_disabled",
+        ),
+        (
+            found().reply(200, no("token_revoked")),
+            Authentication,
+            "token_revoked",
+        ),
+    ];
+    for (scene, kind, part) in cases {
+        let run = scene.deliver::<Slack>();
+        assert_eq!(run.kind(), Some(kind), "{scene:?}");
+        assert!(run.failure().message.contains(part), "{:?}", run.failure());
+        assert!(!run.lines().contains(&POST.to_owned()));
+    }
+}
+
+#[test]
+fn a_second_delivery_of_the_same_event_posts_again() {
+    let first = by_bot().deliver::<Slack>();
+    assert_eq!(first.requests, by_bot().again().deliver::<Slack>().requests);
+}
+
 #[test]
 fn slacks_words_decide_what_follows() {
     use FailureKind::{Authentication, Permanent, RateLimited, Retryable};
@@ -153,6 +235,19 @@ fn what_cannot_work_sends_nothing() {
         (by_bot().input("template", "{{email"), FailureKind::Mapping),
         (by_bot().input("template", "{{nothing}}"), FailureKind::Mapping),
         (by_bot().input("template", ""), FailureKind::Mapping),
+        (
+            direct().payload(json!({"lesson_title": "x"})),
+            FailureKind::Mapping,
+        ),
+        (direct().input("email", "{{nothing}}"), FailureKind::Mapping),
+        (direct().input("email", "a@b.co\r\nX: y"), FailureKind::Mapping),
+        (direct().input("template", " "), FailureKind::Mapping),
+        (
+            Scene::action("send_direct_message")
+                .input("template", "x")
+                .secret("webhook_url"),
+            FailureKind::Permanent,
+        ),
         (
             Scene::action("shout").secret("access_token"),
             FailureKind::Permanent,

@@ -37,6 +37,19 @@ fn the_envelope_holds_the_payload_byte_for_byte() {
 }
 
 #[test]
+fn a_second_delivery_of_the_same_event_differs_in_its_time_alone() {
+    let (first, second) = (
+        scene().deliver::<Webhook>().body(0),
+        scene().again().deliver::<Webhook>().body(0),
+    );
+    assert_eq!(
+        (&first["uuid"], &first["payload"]),
+        (&second["uuid"], &second["payload"])
+    );
+    assert_ne!(first["time_sent"], second["time_sent"]);
+}
+
+#[test]
 fn names_in_the_envelope_are_escaped_and_a_missing_resource_id_is_null() {
     let run = scene()
         .event("event", "a\"b")

@@ -254,6 +254,16 @@ fn a_secret_url_is_called_by_name_and_only_at_a_declared_host() {
     };
     let (url, _) = applied(&make("https://hooks.acme.com/T1/B2/xyz?k=1"), "credential:hook").unwrap();
     assert_eq!(url, "https://hooks.acme.com/T1/B2/xyz?k=1");
+    for (secret, expected) in [
+        ("https://hooks.acme.com/T1", "https://hooks.acme.com/T1?wait=true"),
+        (
+            "https://hooks.acme.com/T1?k=1",
+            "https://hooks.acme.com/T1?k=1&wait=true",
+        ),
+    ] {
+        let (url, _) = applied(&make(secret), "credential:hook?wait=true").unwrap();
+        assert_eq!(url, expected);
+    }
     for secret in [
         "https://evil.test/T1/B2/xyz",
         "https://u:hunter2@hooks.acme.com/T1",
@@ -269,6 +279,9 @@ fn a_secret_url_is_called_by_name_and_only_at_a_declared_host() {
     for name in [
         "credential:other",
         "credential:hook/more",
+        "credential:hook/more?x=1",
+        "credential:hook?a b",
+        "credential:hook?a#b",
         "credential:",
         "Credential:hook",
     ] {

@@ -71,7 +71,10 @@ pub(crate) fn read(request: &Request, grant: &Grant, max_body_bytes: usize) -> R
     }
     let headers = read_headers(&request.headers)?;
     let url = match request.url.strip_prefix("credential:") {
-        Some(name) => grant.secret_url(name)?,
+        Some(rest) => match rest.split_once('?') {
+            Some((name, query)) => with_query(grant.secret_url(name)?, query)?,
+            None => grant.secret_url(rest)?,
+        },
         None => read_url(&request.url).map_err(|problem| SendError::refused(format!("the URL {problem}")))?,
     };
     if !grant.allows(&url) {
@@ -81,6 +84,29 @@ pub(crate) fn read(request: &Request, grant: &Grant, max_body_bytes: usize) -> R
         )));
     }
     Ok(Draft { method, url, headers })
+}
+
+/// A secret URL with more in its query, which is all that a plugin may add to it.
+fn with_query(mut url: Url, more: &str) -> Result<Url, SendError> {
+    if url.as_str().len() + more.len() >= MAX_URL_BYTES {
+        return Err(SendError::refused(format!(
+            "the URL is longer than {MAX_URL_BYTES} bytes"
+        )));
+    }
+    if more
+        .bytes()
+        .any(|byte| byte <= b' ' || byte == 0x7f || byte == b'#')
+    {
+        return Err(SendError::refused(
+            "the URL has a space, control character or # in its query",
+        ));
+    }
+    let query = match url.query() {
+        None | Some("") => more.to_owned(),
+        Some(own) => format!("{own}&{more}"),
+    };
+    url.set_query(Some(&query));
+    Ok(url)
 }
 
 /// Reads an absolute URL; the error continues "the URL …" and never repeats it.

@@ -82,19 +82,12 @@ impl Delivery {
     /// payload's `email`.
     pub fn email(&self) -> Result<String, Failure> {
         let found = self.fields.get("email").filter(|value| !value.is_null());
-        let email = match found.or_else(|| self.event.payload.get("email")) {
-            Some(Value::String(text)) => text.trim(),
-            _ => "",
-        };
-        if email.is_empty() {
-            return Err(Failure::mapping(
+        match found.or_else(|| self.event.payload.get("email")) {
+            Some(Value::String(text)) if !text.trim().is_empty() => address(text),
+            _ => Err(Failure::mapping(
                 "neither the mapping nor the payload has an email",
-            ));
+            )),
         }
-        if !is_email(email) {
-            return Err(Failure::mapping("the email is not a valid address"));
-        }
-        Ok(email.to_owned())
     }
 
     /// The failure for an action that the adapter does not have, for the last arm of a `match`.
@@ -281,7 +274,17 @@ fn scalar_text(value: &Value) -> Option<String> {
     }
 }
 
-/// Whether it can be an address at all; whether it is one, only its server knows.
+/// `text` without white space around it, if it can be an e-mail address at all; whether it is one, only
+/// its server knows. Else a mapping failure.
+pub fn address(text: &str) -> Result<String, Failure> {
+    let text = text.trim();
+    if is_email(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(Failure::mapping("the email is not a valid address"))
+    }
+}
+
 fn is_email(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else {
         return false;

@@ -63,7 +63,7 @@ pub mod url;
 pub use answer::{Account, CatalogField, Choice, Choices, FieldType, Receipt};
 pub use failure::{Failure, FailureKind, Stop};
 pub use http::{Header, Http, Reply, Request};
-pub use input::{Connection, Delivery, Event, Query, text_at};
+pub use input::{Connection, Delivery, Event, Query, address, text_at};
 pub use person::{Person, items, text_of};
 pub use serde_json;
 

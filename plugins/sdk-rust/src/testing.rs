@@ -82,6 +82,19 @@ impl Scene {
         self.with("fields", key, value)
     }
 
+    /// The same delivery, attempted again five seconds later.
+    pub fn again(mut self) -> Self {
+        let delivery = &mut self.input["delivery"];
+        delivery["attempt"] = (delivery["attempt"].as_i64().unwrap_or(0) + 1).into();
+        delivery["sent_at"] = (delivery["sent_at"].as_i64().unwrap_or(0) + 5_000).into();
+        self
+    }
+
+    /// With another delivery's id.
+    pub fn delivery_id(self, id: &str) -> Self {
+        self.with("delivery", "id", id)
+    }
+
     /// With a setting of the connection.
     pub fn setting(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.input["connection"]["settings"][key] = value.into();
