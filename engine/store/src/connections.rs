@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use heddle_core::connection::{Connection as Destination, Health, InactiveReason};
-use heddle_core::id::{ConnectionId, OrganisationId, WorkspaceId};
+use heddle_core::id::{ConnectionId, WorkspaceId};
 use heddle_core::outcome::{ConnectionVerdict, Outcome, Verdict};
 use heddle_core::secret::Secret;
 use heddle_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::{StoreError, is_unique};
+use crate::reach::Reach;
 use crate::records::{Attempt, ConnectionDeletion, MAX_MESSAGE_BYTES};
 use crate::seal::{Place, Sealer};
 use crate::writer::Effects;
@@ -29,22 +30,24 @@ impl Store {
     /// One connection, its secrets opened.
     pub async fn connection(
         &self,
-        organisation: OrganisationId,
+        reach: impl Into<Reach>,
         id: ConnectionId,
     ) -> Result<Option<Destination>, StoreError> {
+        let reach = reach.into();
         let sealer = self.sealer();
-        self.read(move |connection| find_in(connection, &sealer, organisation, id))
+        self.read(move |connection| find_in(connection, &sealer, &reach, id))
             .await
     }
 
     /// All connections of an organisation or of one of its workspaces, the oldest first.
     pub async fn list_connections(
         &self,
-        organisation: OrganisationId,
+        reach: impl Into<Reach>,
         workspace: Option<WorkspaceId>,
     ) -> Result<Vec<Destination>, StoreError> {
+        let reach = reach.into();
         let sealer = self.sealer();
-        self.read(move |connection| list(connection, &sealer, organisation, workspace))
+        self.read(move |connection| list(connection, &sealer, &reach, workspace))
             .await
     }
 
@@ -52,12 +55,13 @@ impl Store {
     /// there is one. When it is active then, what waited for it is due.
     pub async fn update_connection(
         &self,
-        organisation: OrganisationId,
+        reach: impl Into<Reach>,
         destination: Destination,
     ) -> Result<bool, StoreError> {
+        let reach = reach.into();
         let sealer = self.sealer();
         self.write(4096, move |connection, effects| {
-            update(connection, effects, &sealer, organisation, &destination)
+            update(connection, effects, &sealer, &reach, &destination)
         })
         .await
     }
@@ -66,13 +70,14 @@ impl Store {
     /// a connection that has an active rule stays.
     pub async fn delete_connection(
         &self,
-        organisation: OrganisationId,
+        reach: impl Into<Reach>,
         id: ConnectionId,
         force: bool,
         now: Timestamp,
     ) -> Result<ConnectionDeletion, StoreError> {
+        let reach = reach.into();
         self.write(4096, move |connection, effects| {
-            delete(connection, effects, organisation, id, force, now)
+            delete(connection, effects, &reach, id, force, now)
         })
         .await
     }
@@ -213,55 +218,64 @@ fn find(
 fn find_in(
     connection: &Connection,
     sealer: &Sealer,
-    organisation: OrganisationId,
+    reach: &Reach,
     id: ConnectionId,
 ) -> Result<Option<Destination>, StoreError> {
     let sql = "SELECT c.* FROM connections c JOIN workspaces w ON w.id = c.workspace
                WHERE c.id = ?1 AND w.organisation = ?2";
     let found = connection
         .prepare_cached(sql)?
-        .query_row([id.as_bytes(), organisation.as_bytes()], from_row)
-        .optional()?;
+        .query_row([id.as_bytes(), reach.organisation.as_bytes()], from_row)
+        .optional()?
+        .filter(|(destination, _)| reach.covers(destination.workspace));
     found.map(|row| opened(row, sealer)).transpose()
 }
 
 fn list(
     connection: &Connection,
     sealer: &Sealer,
-    organisation: OrganisationId,
+    reach: &Reach,
     workspace: Option<WorkspaceId>,
 ) -> Result<Vec<Destination>, StoreError> {
     let sql = "SELECT c.* FROM workspaces w JOIN connections c ON c.workspace = w.id
                WHERE w.organisation = ?1 AND (?2 IS NULL OR w.id = ?2) ORDER BY c.created_at, c.id";
     let mut statement = connection.prepare_cached(sql)?;
+    let workspace = workspace.or(reach.only_workspace());
     let workspace = workspace.as_ref().map(WorkspaceId::as_bytes);
-    let rows = statement.query_map(params![organisation.as_bytes(), workspace], from_row)?;
-    rows.map(|row| opened(row?, sealer)).collect()
+    let rows = statement.query_map(params![reach.organisation.as_bytes(), workspace], from_row)?;
+    let mut found: Vec<(Destination, Vec<u8>)> = rows.collect::<Result<_, _>>()?;
+    found.retain(|(destination, _)| reach.covers(destination.workspace));
+    found.into_iter().map(|row| opened(row, sealer)).collect()
 }
 
 fn update(
     connection: &Connection,
     effects: &mut Effects,
     sealer: &Sealer,
-    organisation: OrganisationId,
+    reach: &Reach,
     destination: &Destination,
 ) -> Result<bool, StoreError> {
+    if !reach.covers(destination.workspace) {
+        return Ok(false);
+    }
     let (reason, detail) = health_columns(&destination.health);
     let sql = "UPDATE connections SET name = ?3, settings = ?4, secrets = ?5, inactive_reason = ?6,
                    inactive_detail = ?7, hidden = ?8, updated_at = ?9
-               WHERE id = ?1 AND workspace IN (SELECT id FROM workspaces WHERE organisation = ?2)";
+               WHERE id = ?1 AND workspace = ?10
+                   AND workspace IN (SELECT id FROM workspaces WHERE organisation = ?2)";
     let changed = connection
         .prepare_cached(sql)?
         .execute(params![
             destination.id.as_bytes(),
-            organisation.as_bytes(),
+            reach.organisation.as_bytes(),
             destination.name,
             columns::to_json(&destination.settings)?,
             seal(sealer, destination)?,
             reason,
             detail,
             destination.hidden,
-            destination.updated_at.0
+            destination.updated_at.0,
+            destination.workspace.as_bytes()
         ])
         .map_err(taken)?;
     if changed == 0 {
@@ -275,7 +289,7 @@ fn update(
 fn delete(
     connection: &Connection,
     effects: &mut Effects,
-    organisation: OrganisationId,
+    reach: &Reach,
     id: ConnectionId,
     force: bool,
     now: Timestamp,
@@ -284,9 +298,10 @@ fn delete(
                WHERE c.id = ?1 AND w.organisation = ?2";
     let found = connection
         .prepare_cached(sql)?
-        .query_row([id.as_bytes(), organisation.as_bytes()], |row| row.get(0))
-        .optional()?;
-    let Some(workspace) = found.map(WorkspaceId::from_bytes) else {
+        .query_row([id.as_bytes(), reach.organisation.as_bytes()], |row| row.get(0))
+        .optional()?
+        .map(WorkspaceId::from_bytes);
+    let Some(workspace) = found.filter(|workspace| reach.covers(*workspace)) else {
         return Ok(ConnectionDeletion::NotFound);
     };
     let using = rules::of_connection(connection, id)?;

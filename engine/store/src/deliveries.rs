@@ -3,13 +3,14 @@
 
 use heddle_core::delivery::{State, Status};
 use heddle_core::event::Event;
-use heddle_core::id::{ConnectionId, DeliveryId, EventId, OrganisationId, RuleId, WorkspaceId};
+use heddle_core::id::{ConnectionId, DeliveryId, EventId, RuleId, WorkspaceId};
 use heddle_core::rule::Rule;
 use heddle_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use crate::error::{CancelError, RetryError, StoreError};
 use crate::events::Moves;
+use crate::reach::Reach;
 use crate::records::{DeliveryRecord, EventRecord, NewDelivery};
 use crate::writer::Effects;
 use crate::{Store, claims, columns, events, rules};
@@ -24,24 +25,26 @@ impl Store {
     /// The delivery of an event by a rule, which may be deleted since.
     pub async fn delivery(
         &self,
-        organisation: OrganisationId,
+        reach: impl Into<Reach>,
         event: EventId,
         rule: RuleId,
     ) -> Result<Option<DeliveryRecord>, StoreError> {
-        self.read(move |connection| find_in(connection, organisation, event, rule))
+        let reach = reach.into();
+        self.read(move |connection| find_in(connection, &reach, event, rule))
             .await
     }
 
     /// Has a delivery tried now: one that waits, or, as a fresh run, one that has ended.
     pub async fn retry_delivery(
         &self,
-        organisation: OrganisationId,
+        reach: impl Into<Reach>,
         event: EventId,
         rule: RuleId,
         now: Timestamp,
     ) -> Result<DeliveryRecord, RetryError> {
+        let reach = reach.into();
         let work = move |connection: &Connection, effects: &mut Effects| {
-            retry(connection, effects, organisation, event, rule, now)
+            retry(connection, effects, &reach, event, rule, now)
         };
         self.write(512, work).await?
     }
@@ -49,13 +52,14 @@ impl Store {
     /// Calls a delivery off. An attempt under way finishes; if it fails, no other one follows.
     pub async fn cancel_delivery(
         &self,
-        organisation: OrganisationId,
+        reach: impl Into<Reach>,
         event: EventId,
         rule: RuleId,
         now: Timestamp,
     ) -> Result<DeliveryRecord, CancelError> {
+        let reach = reach.into();
         self.write(512, move |connection, _| {
-            cancel(connection, organisation, event, rule, now)
+            cancel(connection, &reach, event, rule, now)
         })
         .await?
     }
@@ -63,12 +67,13 @@ impl Store {
     /// Calls off whatever has not ended of an event; returns the event then, `None` if there is none.
     pub async fn cancel_event(
         &self,
-        organisation: OrganisationId,
+        reach: impl Into<Reach>,
         event: EventId,
         now: Timestamp,
     ) -> Result<Option<EventRecord>, StoreError> {
+        let reach = reach.into();
         self.write(512, move |connection, _| {
-            cancel_all(connection, organisation, event, now)
+            cancel_all(connection, &reach, event, now)
         })
         .await
     }
@@ -216,15 +221,15 @@ fn of_event(connection: &Connection, event: EventId) -> Result<Vec<DeliveryRecor
 
 fn find_in(
     connection: &Connection,
-    organisation: OrganisationId,
+    reach: &Reach,
     event: EventId,
     rule: RuleId,
 ) -> Result<Option<DeliveryRecord>, StoreError> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM deliveries WHERE event = ?1 AND rule = ?2
-             AND EXISTS (SELECT 1 FROM events WHERE id = ?1 AND organisation = ?3)"
-    );
-    let values = [event.as_bytes(), rule.as_bytes(), organisation.as_bytes()];
+    if events::find(connection, reach, event)?.is_none() {
+        return Ok(None);
+    }
+    let sql = format!("SELECT {COLUMNS} FROM deliveries WHERE event = ?1 AND rule = ?2");
+    let values = [event.as_bytes(), rule.as_bytes()];
     Ok(connection
         .prepare_cached(&sql)?
         .query_row(values, from_row)
@@ -235,12 +240,12 @@ fn find_in(
 fn retry(
     connection: &Connection,
     effects: &mut Effects,
-    organisation: OrganisationId,
+    reach: &Reach,
     event: EventId,
     rule: RuleId,
     now: Timestamp,
 ) -> Result<Result<DeliveryRecord, RetryError>, StoreError> {
-    let Some(before) = find_in(connection, organisation, event, rule)? else {
+    let Some(before) = find_in(connection, reach, event, rule)? else {
         return Ok(Err(RetryError::NotFound));
     };
     if rules::destination(connection, rule)?.is_none() {
@@ -259,12 +264,12 @@ fn retry(
 
 fn cancel(
     connection: &Connection,
-    organisation: OrganisationId,
+    reach: &Reach,
     event: EventId,
     rule: RuleId,
     now: Timestamp,
 ) -> Result<Result<DeliveryRecord, CancelError>, StoreError> {
-    let Some(before) = find_in(connection, organisation, event, rule)? else {
+    let Some(before) = find_in(connection, reach, event, rule)? else {
         return Ok(Err(CancelError::NotFound));
     };
     let Ok(state) = before.state.cancel() else {
@@ -278,11 +283,11 @@ fn cancel(
 
 fn cancel_all(
     connection: &Connection,
-    organisation: OrganisationId,
+    reach: &Reach,
     event: EventId,
     now: Timestamp,
 ) -> Result<Option<EventRecord>, StoreError> {
-    if events::find(connection, organisation, event)?.is_none() {
+    if events::find(connection, reach, event)?.is_none() {
         return Ok(None);
     }
     let mut moves = Moves::default();
@@ -292,7 +297,7 @@ fn cancel_all(
         }
     }
     moves.write(connection, now)?;
-    events::find(connection, organisation, event)
+    events::find(connection, reach, event)
 }
 
 /// Calls off what a rule has waiting, and what it has under way should that fail.

@@ -10,6 +10,7 @@ use heddle_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params, params_from_iter};
 
 use crate::error::StoreError;
+use crate::reach::Reach;
 use crate::records::{Acceptance, EventFilter, EventRecord, Page, PageOf};
 use crate::writer::Effects;
 use crate::{Store, columns, deliveries, page};
@@ -34,32 +35,33 @@ impl Store {
     /// The events that the filter lets through, the newest first.
     pub async fn list_events(
         &self,
-        organisation: OrganisationId,
+        reach: impl Into<Reach>,
         filter: EventFilter,
         page: Page,
     ) -> Result<PageOf<EventRecord>, StoreError> {
-        self.read(move |connection| list(connection, organisation, &filter, &page))
+        let reach = reach.into();
+        self.read(move |connection| list(connection, &reach, &filter, &page))
             .await
     }
 
     /// One event.
     pub async fn event(
         &self,
-        organisation: OrganisationId,
+        reach: impl Into<Reach>,
         id: EventId,
     ) -> Result<Option<EventRecord>, StoreError> {
-        self.read(move |connection| find(connection, organisation, id))
-            .await
+        let reach = reach.into();
+        self.read(move |connection| find(connection, &reach, id)).await
     }
 
     /// The payload of an event, byte for byte as it was sent.
     pub async fn event_payload(
         &self,
-        organisation: OrganisationId,
+        reach: impl Into<Reach>,
         id: EventId,
     ) -> Result<Option<Arc<str>>, StoreError> {
-        self.read(move |connection| payload(connection, organisation, id))
-            .await
+        let reach = reach.into();
+        self.read(move |connection| payload(connection, &reach, id)).await
     }
 }
 
@@ -227,44 +229,82 @@ pub(crate) fn list_query<'a>(
 
 fn list(
     connection: &Connection,
-    organisation: OrganisationId,
+    reach: &Reach,
     filter: &EventFilter,
     page: &Page,
 ) -> Result<PageOf<EventRecord>, StoreError> {
     let behind = page::parse::<[u8; 16]>(page.cursor.as_deref())?;
     let limit = page::one_more(page.limit);
-    let (sql, values) = list_query(&organisation, filter, behind.as_ref(), &limit);
-    let mut statement = connection.prepare_cached(&sql)?;
-    let records = statement
-        .query_map(params_from_iter(values), from_row)?
-        .collect::<Result<_, _>>()?;
+    let mut records = Vec::new();
+    for filter in within(filter, reach) {
+        let (sql, values) = list_query(&reach.organisation, &filter, behind.as_ref(), &limit);
+        let mut statement = connection.prepare_cached(&sql)?;
+        for record in statement.query_map(params_from_iter(values), from_row)? {
+            records.push(record?);
+        }
+    }
+    records.sort_by_key(|record: &EventRecord| std::cmp::Reverse(record.id));
+    records.truncate(page.limit.saturating_add(1));
     Ok(page::page(records, page.limit, |record: &EventRecord| {
         *record.id.as_bytes()
     }))
 }
 
+/// The filter, narrowed to what is within reach: one for each workspace, so that an index serves
+/// each. None when nothing of what was asked for is within.
+fn within(filter: &EventFilter, reach: &Reach) -> Vec<EventFilter> {
+    let mut filter = filter.clone();
+    if let Some(only) = reach.resource.as_deref() {
+        let same = |asked: &Option<String>, only: &str| asked.as_deref().is_none_or(|asked| asked == only);
+        if !same(&filter.resource, &only.resource) || !same(&filter.resource_id, &only.resource_id) {
+            return Vec::new();
+        }
+        filter.resource = Some(only.resource.clone());
+        filter.resource_id = Some(only.resource_id.clone());
+    }
+    match (filter.workspace, reach.workspaces.as_deref()) {
+        (_, None) => vec![filter],
+        (Some(workspace), Some(_)) if reach.covers(workspace) => vec![filter],
+        (Some(_), Some(_)) => Vec::new(),
+        (None, Some(workspaces)) => workspaces
+            .iter()
+            .map(|workspace| EventFilter {
+                workspace: Some(*workspace),
+                ..filter.clone()
+            })
+            .collect(),
+    }
+}
+
+fn is_within(reach: &Reach, event: &EventRecord) -> bool {
+    reach.covers_resource(
+        event.workspace,
+        Some(&event.resource),
+        event.resource_id.as_deref(),
+    )
+}
+
 pub(crate) fn find(
     connection: &Connection,
-    organisation: OrganisationId,
+    reach: &Reach,
     id: EventId,
 ) -> Result<Option<EventRecord>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM events WHERE id = ?1 AND organisation = ?2");
     let mut statement = connection.prepare_cached(&sql)?;
     Ok(statement
-        .query_row([id.as_bytes(), organisation.as_bytes()], from_row)
-        .optional()?)
+        .query_row([id.as_bytes(), reach.organisation.as_bytes()], from_row)
+        .optional()?
+        .filter(|event| is_within(reach, event)))
 }
 
-fn payload(
-    connection: &Connection,
-    organisation: OrganisationId,
-    id: EventId,
-) -> Result<Option<Arc<str>>, StoreError> {
-    let sql = "SELECT p.payload FROM event_payloads p JOIN events e ON e.id = p.event
-               WHERE p.event = ?1 AND e.organisation = ?2";
+fn payload(connection: &Connection, reach: &Reach, id: EventId) -> Result<Option<Arc<str>>, StoreError> {
+    if find(connection, reach, id)?.is_none() {
+        return Ok(None);
+    }
+    let sql = "SELECT payload FROM event_payloads WHERE event = ?1";
     let mut statement = connection.prepare_cached(sql)?;
     Ok(statement
-        .query_row([id.as_bytes(), organisation.as_bytes()], |row| row.get(0))
+        .query_row([id.as_bytes()], |row| row.get(0))
         .optional()?)
 }
 

@@ -9,7 +9,7 @@
 //! - Several connections read (`readers.rs`); they see everything that was acknowledged.
 //! - Ids, times and seeds come from the caller; the state of a delivery changes only through
 //!   `heddle_core::delivery::State`, and the schema's CHECKs hold it to that.
-//! - Verbs that take an organisation find nothing of another one.
+//! - Verbs that take a [`Reach`] (an organisation is one) find nothing outside it.
 //! - Secrets are sealed (`seal.rs`).
 
 use std::sync::Arc;
@@ -34,6 +34,7 @@ mod open;
 mod organisations;
 mod page;
 mod publishable_keys;
+mod reach;
 mod readers;
 mod records;
 mod rules;
@@ -46,6 +47,7 @@ mod tests;
 
 pub use due::DueBoard;
 pub use error::{CancelError, OpenError, RetryError, StoreError};
+pub use reach::{Reach, ResourceKey};
 pub use records::*;
 
 use cache::Cache;

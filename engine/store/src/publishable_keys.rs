@@ -4,6 +4,7 @@ use heddle_core::id::{OrganisationId, PublishableKeyId, WorkspaceId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::StoreError;
+use crate::reach::Reach;
 use crate::records::PublishableKey;
 use crate::{Store, columns};
 
@@ -29,10 +30,11 @@ impl Store {
     /// The publishable key of a workspace.
     pub async fn publishable_key_of(
         &self,
-        organisation: OrganisationId,
+        reach: impl Into<Reach>,
         workspace: WorkspaceId,
     ) -> Result<Option<PublishableKey>, StoreError> {
-        self.read(move |connection| find_of(connection, organisation, workspace))
+        let reach = reach.into();
+        self.read(move |connection| find_of(connection, &reach, workspace))
             .await
     }
 }
@@ -83,13 +85,14 @@ fn find(
 
 fn find_of(
     connection: &Connection,
-    organisation: OrganisationId,
+    reach: &Reach,
     workspace: WorkspaceId,
 ) -> Result<Option<PublishableKey>, StoreError> {
     let sql = "SELECT k.* FROM publishable_keys k JOIN workspaces w ON w.id = k.workspace
                WHERE k.workspace = ?1 AND w.organisation = ?2";
     let mut statement = connection.prepare_cached(sql)?;
     Ok(statement
-        .query_row([workspace.as_bytes(), organisation.as_bytes()], from_row)
-        .optional()?)
+        .query_row([workspace.as_bytes(), reach.organisation.as_bytes()], from_row)
+        .optional()?
+        .filter(|key| reach.covers(key.workspace)))
 }

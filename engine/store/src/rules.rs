@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use heddle_core::id::{ConnectionId, OrganisationId, RuleId, WorkspaceId};
+use heddle_core::id::{ConnectionId, RuleId, WorkspaceId};
 use heddle_core::rule::Rule;
 use heddle_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::StoreError;
+use crate::reach::Reach;
 use crate::records::RuleFilter;
 use crate::writer::Effects;
 use crate::{Store, columns, deliveries};
@@ -23,26 +24,28 @@ impl Store {
     }
 
     /// One rule.
-    pub async fn rule(&self, organisation: OrganisationId, id: RuleId) -> Result<Option<Rule>, StoreError> {
-        self.read(move |connection| find_in(connection, organisation, id))
-            .await
+    pub async fn rule(&self, reach: impl Into<Reach>, id: RuleId) -> Result<Option<Rule>, StoreError> {
+        let reach = reach.into();
+        self.read(move |connection| find_in(connection, &reach, id)).await
     }
 
     /// All rules of an organisation that the filter lets through, the oldest first.
     pub async fn list_rules(
         &self,
-        organisation: OrganisationId,
+        reach: impl Into<Reach>,
         filter: RuleFilter,
     ) -> Result<Vec<Rule>, StoreError> {
-        self.read(move |connection| list(connection, organisation, &filter))
+        let reach = reach.into();
+        self.read(move |connection| list(connection, &reach, &filter))
             .await
     }
 
     /// Writes everything but the workspace and the making of a rule; returns whether there is one.
     /// What waits for it goes to the connection that it names then.
-    pub async fn update_rule(&self, organisation: OrganisationId, rule: Rule) -> Result<bool, StoreError> {
+    pub async fn update_rule(&self, reach: impl Into<Reach>, rule: Rule) -> Result<bool, StoreError> {
+        let reach = reach.into();
         self.write(1024, move |connection, effects| {
-            update(connection, effects, organisation, &rule)
+            update(connection, effects, &reach, &rule)
         })
         .await
     }
@@ -50,12 +53,13 @@ impl Store {
     /// Deletes a rule and calls off what waits for it; returns the rule as it was.
     pub async fn delete_rule(
         &self,
-        organisation: OrganisationId,
+        reach: impl Into<Reach>,
         id: RuleId,
         now: Timestamp,
     ) -> Result<Option<Rule>, StoreError> {
+        let reach = reach.into();
         self.write(1024, move |connection, effects| {
-            let found = find_in(connection, organisation, id)?;
+            let found = find_in(connection, &reach, id)?;
             if let Some(rule) = &found {
                 delete(connection, effects, rule, now)?;
             }
@@ -147,39 +151,43 @@ pub(crate) fn destination(
         .optional()?)
 }
 
-fn find_in(
-    connection: &Connection,
-    organisation: OrganisationId,
-    id: RuleId,
-) -> Result<Option<Rule>, StoreError> {
+fn is_within(reach: &Reach, rule: &Rule) -> bool {
+    reach.covers_resource(
+        rule.workspace,
+        rule.resource.as_deref(),
+        rule.resource_id.as_deref(),
+    )
+}
+
+fn find_in(connection: &Connection, reach: &Reach, id: RuleId) -> Result<Option<Rule>, StoreError> {
     let sql = "SELECT r.* FROM rules r JOIN workspaces w ON w.id = r.workspace
                WHERE r.id = ?1 AND w.organisation = ?2";
     let mut statement = connection.prepare_cached(sql)?;
     Ok(statement
-        .query_row([id.as_bytes(), organisation.as_bytes()], from_row)
-        .optional()?)
+        .query_row([id.as_bytes(), reach.organisation.as_bytes()], from_row)
+        .optional()?
+        .filter(|rule| is_within(reach, rule)))
 }
 
-fn list(
-    connection: &Connection,
-    organisation: OrganisationId,
-    filter: &RuleFilter,
-) -> Result<Vec<Rule>, StoreError> {
+fn list(connection: &Connection, reach: &Reach, filter: &RuleFilter) -> Result<Vec<Rule>, StoreError> {
     let sql = "SELECT r.* FROM workspaces w JOIN rules r ON r.workspace = w.id
                WHERE w.organisation = ?1 AND (?2 IS NULL OR w.id = ?2) AND (?3 IS NULL OR r.event = ?3)
                    AND (?4 IS NULL OR r.resource = ?4) AND (?5 IS NULL OR r.resource_id = ?5)
                ORDER BY r.created_at, r.id";
     let mut statement = connection.prepare_cached(sql)?;
-    let workspace = filter.workspace.as_ref().map(WorkspaceId::as_bytes);
+    let workspace = filter.workspace.or(reach.only_workspace());
+    let workspace = workspace.as_ref().map(WorkspaceId::as_bytes);
     let values = params![
-        organisation.as_bytes(),
+        reach.organisation.as_bytes(),
         workspace,
         filter.event,
         filter.resource,
         filter.resource_id
     ];
     let rows = statement.query_map(values, from_row)?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let mut found: Vec<Rule> = rows.collect::<Result<_, _>>()?;
+    found.retain(|rule| is_within(reach, rule));
+    Ok(found)
 }
 
 fn of_workspace(connection: &Connection, workspace: WorkspaceId) -> Result<Vec<Rule>, StoreError> {
@@ -200,10 +208,10 @@ pub(crate) fn of_connection(connection: &Connection, id: ConnectionId) -> Result
 fn update(
     connection: &Connection,
     effects: &mut Effects,
-    organisation: OrganisationId,
+    reach: &Reach,
     rule: &Rule,
 ) -> Result<bool, StoreError> {
-    let Some(before) = find_in(connection, organisation, rule.id)? else {
+    let Some(before) = find_in(connection, reach, rule.id)? else {
         return Ok(false);
     };
     let sql =

@@ -5,6 +5,7 @@ use heddle_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::{StoreError, is_unique};
+use crate::reach::Reach;
 use crate::records::{PublishableKey, Workspace};
 use crate::{Store, columns, publishable_keys};
 
@@ -24,33 +25,44 @@ impl Store {
     }
 
     /// All workspaces of an organisation, the oldest first.
-    pub async fn list_workspaces(&self, organisation: OrganisationId) -> Result<Vec<Workspace>, StoreError> {
-        self.read(move |connection| list(connection, organisation)).await
+    pub async fn list_workspaces(&self, reach: impl Into<Reach>) -> Result<Vec<Workspace>, StoreError> {
+        let reach = reach.into();
+        self.read(move |connection| list(connection, &reach)).await
     }
 
     /// One workspace.
     pub async fn workspace(
         &self,
-        organisation: OrganisationId,
+        reach: impl Into<Reach>,
         id: WorkspaceId,
     ) -> Result<Option<Workspace>, StoreError> {
-        self.read(move |connection| find(connection, organisation, id))
-            .await
+        let reach = reach.into();
+        self.read(move |connection| find(connection, &reach, id)).await
     }
 
     /// Changes name and description; returns the workspace as it is then, `None` when there is none.
     /// A conflict when another one has that name.
     pub async fn update_workspace(
         &self,
-        organisation: OrganisationId,
+        reach: impl Into<Reach>,
         id: WorkspaceId,
         name: String,
         description: Option<String>,
         now: Timestamp,
     ) -> Result<Option<Workspace>, StoreError> {
+        let reach = reach.into();
         self.write(1024, move |connection, _| {
-            update(connection, organisation, id, &name, description.as_deref(), now)?;
-            find(connection, organisation, id)
+            if reach.covers(id) {
+                update(
+                    connection,
+                    reach.organisation,
+                    id,
+                    &name,
+                    description.as_deref(),
+                    now,
+                )?;
+            }
+            find(connection, &reach, id)
         })
         .await
     }
@@ -88,23 +100,22 @@ fn insert(connection: &Connection, workspace: &Workspace) -> Result<(), StoreErr
     Ok(())
 }
 
-fn list(connection: &Connection, organisation: OrganisationId) -> Result<Vec<Workspace>, StoreError> {
+fn list(connection: &Connection, reach: &Reach) -> Result<Vec<Workspace>, StoreError> {
     let sql = "SELECT * FROM workspaces WHERE organisation = ?1 ORDER BY created_at, id";
     let mut statement = connection.prepare_cached(sql)?;
-    let rows = statement.query_map([organisation.as_bytes()], from_row)?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let rows = statement.query_map([reach.organisation.as_bytes()], from_row)?;
+    let mut found: Vec<Workspace> = rows.collect::<Result<_, _>>()?;
+    found.retain(|workspace| reach.covers(workspace.id));
+    Ok(found)
 }
 
-fn find(
-    connection: &Connection,
-    organisation: OrganisationId,
-    id: WorkspaceId,
-) -> Result<Option<Workspace>, StoreError> {
+fn find(connection: &Connection, reach: &Reach, id: WorkspaceId) -> Result<Option<Workspace>, StoreError> {
     let sql = "SELECT * FROM workspaces WHERE id = ?1 AND organisation = ?2";
     let mut statement = connection.prepare_cached(sql)?;
     Ok(statement
-        .query_row([id.as_bytes(), organisation.as_bytes()], from_row)
-        .optional()?)
+        .query_row([id.as_bytes(), reach.organisation.as_bytes()], from_row)
+        .optional()?
+        .filter(|workspace| reach.covers(workspace.id)))
 }
 
 fn update(

@@ -1,22 +1,21 @@
-//! Who calls. A machine token opens everything of its organisation; a publishable key opens the two
-//! ingestion operations of its workspace, and where both are sent there, the publishable key counts.
-//!
-//! Both are extractors: a handler that does not name one of them is open to everybody, and the tests
-//! hold every route against that.
+//! From a request's credential to its caller. A machine token opens what its key may; a publishable key
+//! opens the two ingestion operations of its workspace, and where both are sent there, the publishable
+//! key counts.
 
-use axum::extract::FromRequestParts;
-use heddle_core::id::{OrganisationId, WorkspaceId};
+use heddle_core::id::OrganisationId;
 use heddle_core::time::Timestamp;
+use heddle_store::Reach;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use http::request::Parts;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 use subtle::ConstantTimeEq;
 
 use crate::App;
+use crate::caller::{Caller, Credential};
 use crate::error::ApiError;
 use crate::keys::{is_access_key, is_publishable_key};
+use crate::permission::{Access, Permission, Permissions};
 
 /// The headers that carry a publishable key, ours first.
 const PUBLISHABLE_KEY_HEADERS: [&str; 2] = ["x-heddle-publishable-key", "x-meshes-publishable-key"];
@@ -30,57 +29,34 @@ const MAX_LIFE_SECONDS: f64 = 60.0;
 /// How far the clocks of caller and engine may be apart, in seconds.
 const LEEWAY_SECONDS: f64 = 30.0;
 
-/// The caller of a management operation.
-#[derive(Clone, Debug)]
-pub struct Machine {
-    /// Whatever it asks for is looked up within this organisation.
-    pub organisation: OrganisationId,
-    /// Who did it, for `created_by`.
-    pub access_key: String,
-}
-
-/// The caller of an ingestion operation.
-#[derive(Clone, Debug)]
-pub enum Emitter {
-    /// Through a publishable key: the workspace is settled.
-    Publishable {
-        /// The key's own workspace.
-        workspace: WorkspaceId,
-        /// Who did it, for `created_by`.
-        key_id: String,
-    },
-    /// Through a machine token: each event names its workspace.
-    Machine(Machine),
-}
-
-impl FromRequestParts<App> for Machine {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        match bearer(&parts.headers)? {
-            Some(token) if !token.starts_with("mesh_pub_") => machine(app, token).await,
-            None if publishable_key(&parts.headers)?.is_none() => Err(MISSING),
-            _ => Err(refused(
-                "publishable_key_not_allowed",
-                "A publishable key opens only POST /api/v1/events and /api/v1/events/bulk; use a machine token here.",
-            )),
-        }
+/// The door of every route: who is there, and whether it may come in here.
+pub async fn admit(app: &App, headers: &HeaderMap, access: Access) -> Result<Caller, ApiError> {
+    let key = publishable_key(headers)?;
+    let caller = match (key, access) {
+        (Some(key), Access::Ingestion) => publishable(app, key).await?,
+        _ => match bearer(headers)? {
+            Some(token) if !token.starts_with("mesh_pub_") => machine(app, token).await?,
+            None if key.is_none() => return Err(MISSING),
+            _ if access == Access::Ingestion => {
+                return Err(refused(
+                    "invalid_token",
+                    "A publishable key goes into the header X-Heddle-Publishable-Key.",
+                ));
+            }
+            _ => return Err(PUBLISHABLE_ELSEWHERE),
+        },
+    };
+    if caller.may(access.permission()) {
+        Ok(caller)
+    } else {
+        Err(ApiError::NotPermitted(access.permission()))
     }
 }
 
-impl FromRequestParts<App> for Emitter {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        if let Some(text) = publishable_key(&parts.headers)? {
-            return publishable(app, text).await;
-        }
-        match bearer(&parts.headers)? {
-            Some(token) => Ok(Self::Machine(machine(app, token).await?)),
-            None => Err(MISSING),
-        }
-    }
-}
+const PUBLISHABLE_ELSEWHERE: ApiError = refused(
+    "publishable_key_not_allowed",
+    "A publishable key opens only POST /api/v1/events and /api/v1/events/bulk; use a machine token here.",
+);
 
 const MISSING: ApiError = refused(
     "authentication_required",
@@ -135,7 +111,7 @@ fn publishable_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
     Ok(Some(value.to_str().unwrap_or_default()))
 }
 
-async fn publishable(app: &App, text: &str) -> Result<Emitter, ApiError> {
+async fn publishable(app: &App, text: &str) -> Result<Caller, ApiError> {
     const UNKNOWN: ApiError = refused("invalid_publishable_key", "The publishable key is not known.");
     if !is_publishable_key(text) {
         return Err(refused(
@@ -143,25 +119,35 @@ async fn publishable(app: &App, text: &str) -> Result<Emitter, ApiError> {
             "A publishable key has the form mesh_pub_<environment>_<id>_<secret>.",
         ));
     }
-    let (key, workspace, _) = app.store.publishable_key_by_text(text).await?.ok_or(UNKNOWN)?;
+    let found = app.store.publishable_key_by_text(text).await?;
+    let (key, workspace, organisation) = found.ok_or(UNKNOWN)?;
     if !bool::from(key.key.as_bytes().ct_eq(text.as_bytes())) {
         return Err(UNKNOWN);
     }
-    Ok(Emitter::Publishable {
-        workspace,
-        key_id: key.id.to_string(),
-    })
+    let reach = Reach {
+        workspaces: Some([workspace].into()),
+        ..Reach::from(organisation)
+    };
+    let permissions = Permissions::of(&[Permission::EventsEmit]);
+    Ok(Caller::new(
+        key.id.to_string(),
+        reach,
+        permissions,
+        Credential::Publishable,
+    ))
 }
 
-async fn machine(app: &App, token: &str) -> Result<Machine, ApiError> {
+async fn machine(app: &App, token: &str) -> Result<Caller, ApiError> {
     let access_key = named_key(token)?;
     let key = app.store.machine_key(&access_key).await?.ok_or(NOT_GENUINE)?;
     let claims = genuine_claims(token, key.secret.reveal())?;
     claims.check(&access_key, key.organisation, app.clock.now())?;
-    Ok(Machine {
-        organisation: key.organisation,
+    Ok(Caller::new(
         access_key,
-    })
+        Reach::from(key.organisation),
+        Permissions::ALL,
+        Credential::Machine,
+    ))
 }
 
 /// The access key that the token says it is signed by.

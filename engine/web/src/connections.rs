@@ -15,7 +15,7 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use crate::App;
-use crate::auth::Machine;
+use crate::caller::Caller;
 use crate::error::ApiError;
 use crate::extract::{Form, Ids, Members, MembersIfAny, boolean, id, object, text, text_where};
 use crate::settings::{self, Parted, Surroundings};
@@ -25,17 +25,17 @@ use crate::workspaces;
 const NO_CONNECTION: ApiError = ApiError::NotFound("connection");
 
 /// `GET /connections`
-pub async fn list(State(app): State<App>, caller: Machine) -> Result<Json<Value>, ApiError> {
+pub async fn list(State(app): State<App>, caller: Caller) -> Result<Json<Value>, ApiError> {
     listed(&app, &caller, None).await
 }
 
 /// The connections of the organisation, or of one workspace of it.
 pub async fn listed(
     app: &App,
-    caller: &Machine,
+    caller: &Caller,
     workspace: Option<WorkspaceId>,
 ) -> Result<Json<Value>, ApiError> {
-    let connections = app.store.list_connections(caller.organisation, workspace).await?;
+    let connections = app.store.list_connections(caller.reach(), workspace).await?;
     let records = connections
         .iter()
         .map(|connection| shown(app, connection, &[]))
@@ -46,7 +46,7 @@ pub async fn listed(
 /// `POST /connections`
 pub async fn create(
     State(app): State<App>,
-    caller: Machine,
+    caller: Caller,
     Members(members): Members,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let mut form = Form::new(&members);
@@ -74,7 +74,7 @@ pub async fn create(
         secrets: parted.secrets,
         health: health(&Health::Active, active, false),
         hidden,
-        created_by: caller.access_key,
+        created_by: caller.name,
         created_at: now,
         updated_at: now,
     };
@@ -92,12 +92,12 @@ pub async fn create(
 /// `GET /connections/{connection}`
 pub async fn get(
     State(app): State<App>,
-    caller: Machine,
+    caller: Caller,
     Ids(id): Ids<ConnectionId>,
 ) -> Result<Json<Value>, ApiError> {
     let connection = app
         .store
-        .connection(caller.organisation, id)
+        .connection(caller.reach(), id)
         .await?
         .ok_or(NO_CONNECTION)?;
     Ok(Json(shown(&app, &connection, &[])))
@@ -108,7 +108,7 @@ pub async fn get(
 /// starts one that was stopped because its credential was refused.
 pub async fn update(
     State(app): State<App>,
-    caller: Machine,
+    caller: Caller,
     Ids(connection_id): Ids<ConnectionId>,
     Members(members): Members,
 ) -> Result<Json<Value>, ApiError> {
@@ -123,7 +123,7 @@ pub async fn update(
     };
     let known = app
         .store
-        .connection(caller.organisation, connection_id)
+        .connection(caller.reach(), connection_id)
         .await?
         .ok_or(NO_CONNECTION)?;
     let manifest = manifest(&app, &known.kind).ok_or_else(|| ApiError::Conflict {
@@ -147,7 +147,7 @@ pub async fn update(
     rehearse(&app, &updated).await?;
     if !app
         .store
-        .update_connection(caller.organisation, updated.clone())
+        .update_connection(caller.reach(), updated.clone())
         .await
         .map_err(name_taken)?
     {
@@ -159,7 +159,7 @@ pub async fn update(
 /// `DELETE /connections/{connection}`
 pub async fn delete(
     State(app): State<App>,
-    caller: Machine,
+    caller: Caller,
     Ids(id): Ids<ConnectionId>,
     MembersIfAny(members): MembersIfAny,
 ) -> Result<Json<Value>, ApiError> {
@@ -168,12 +168,12 @@ pub async fn delete(
     form.check()?;
     let connection = app
         .store
-        .connection(caller.organisation, id)
+        .connection(caller.reach(), id)
         .await?
         .ok_or(NO_CONNECTION)?;
     match app
         .store
-        .delete_connection(caller.organisation, id, force, app.clock.now())
+        .delete_connection(caller.reach(), id, force, app.clock.now())
         .await?
     {
         ConnectionDeletion::Deleted => Ok(Json(json!({"id": id, "type": connection.kind}))),

@@ -2,12 +2,12 @@
 
 use axum::Json;
 use axum::extract::State;
-use heddle_core::id::{AttemptId, EventId, OrganisationId, RuleId};
+use heddle_core::id::{AttemptId, EventId, RuleId};
 use heddle_store::{CancelError, DeliveryRecord, EventRecord, RetryError};
 use serde_json::Value;
 
 use crate::App;
-use crate::auth::Machine;
+use crate::caller::Caller;
 use crate::error::ApiError;
 use crate::extract::{Ids, Parameters};
 use crate::{events, views};
@@ -18,35 +18,35 @@ const NO_ATTEMPT: ApiError = ApiError::NotFound("attempt");
 /// `POST /events/{event}/rules/{rule}/retry`: what waits is tried now, what has ended is replayed.
 pub async fn retry(
     State(app): State<App>,
-    caller: Machine,
+    caller: Caller,
     Ids((event, rule)): Ids<(EventId, RuleId)>,
 ) -> Result<Json<Value>, ApiError> {
     let delivery = app
         .store
-        .retry_delivery(caller.organisation, event, rule, app.clock.now())
+        .retry_delivery(caller.reach(), event, rule, app.clock.now())
         .await?;
-    let event = event_of(&app, caller.organisation, event).await?;
+    let event = event_of(&app, &caller, event).await?;
     Ok(Json(views::rule_event(&event, &delivery)))
 }
 
 /// `POST /events/{event}/rules/{rule}/cancel`: what is under way ends, nothing more is tried.
 pub async fn cancel(
     State(app): State<App>,
-    caller: Machine,
+    caller: Caller,
     Ids((event, rule)): Ids<(EventId, RuleId)>,
 ) -> Result<Json<Value>, ApiError> {
     let delivery = app
         .store
-        .cancel_delivery(caller.organisation, event, rule, app.clock.now())
+        .cancel_delivery(caller.reach(), event, rule, app.clock.now())
         .await?;
-    let event = event_of(&app, caller.organisation, event).await?;
+    let event = event_of(&app, &caller, event).await?;
     Ok(Json(views::rule_event(&event, &delivery)))
 }
 
 /// `GET /events/{event}/rules/{rule}/attempts`
 pub async fn attempts(
     State(app): State<App>,
-    caller: Machine,
+    caller: Caller,
     Ids((event, rule)): Ids<(EventId, RuleId)>,
     parameters: Parameters,
 ) -> Result<Json<Value>, ApiError> {
@@ -65,7 +65,7 @@ pub async fn attempts(
 /// `GET /events/{event}/rules/{rule}/attempts/{attempt}`
 pub async fn attempt(
     State(app): State<App>,
-    caller: Machine,
+    caller: Caller,
     Ids((event, rule, attempt)): Ids<(EventId, RuleId, AttemptId)>,
 ) -> Result<Json<Value>, ApiError> {
     let delivery = delivery_of(&app, &caller, event, rule).await?;
@@ -76,7 +76,7 @@ pub async fn attempt(
 /// `GET /events/{event}/rules/{rule}/attempts/{attempt}/response-details`
 pub async fn response_details(
     State(app): State<App>,
-    caller: Machine,
+    caller: Caller,
     Ids((event, rule, attempt)): Ids<(EventId, RuleId, AttemptId)>,
 ) -> Result<Json<Value>, ApiError> {
     let delivery = delivery_of(&app, &caller, event, rule).await?;
@@ -90,19 +90,19 @@ pub async fn response_details(
 
 async fn delivery_of(
     app: &App,
-    caller: &Machine,
+    caller: &Caller,
     event: EventId,
     rule: RuleId,
 ) -> Result<DeliveryRecord, ApiError> {
     app.store
-        .delivery(caller.organisation, event, rule)
+        .delivery(caller.reach(), event, rule)
         .await?
         .ok_or(NO_DELIVERY)
 }
 
-async fn event_of(app: &App, organisation: OrganisationId, event: EventId) -> Result<EventRecord, ApiError> {
+async fn event_of(app: &App, caller: &Caller, event: EventId) -> Result<EventRecord, ApiError> {
     app.store
-        .event(organisation, event)
+        .event(caller.reach(), event)
         .await?
         .ok_or(ApiError::NotFound("event"))
 }

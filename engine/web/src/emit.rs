@@ -15,7 +15,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::App;
-use crate::auth::Emitter;
+use crate::caller::{Caller, Credential};
 use crate::error::{ApiError, Problem};
 use crate::rules::LABEL_RULE;
 
@@ -157,17 +157,15 @@ fn is_email(text: &str) -> bool {
 }
 
 /// Where an event goes.
-pub fn workspace_of(checked: &Checked, emitter: &Emitter) -> Result<WorkspaceId, ApiError> {
-    match (emitter, checked.workspace) {
-        (Emitter::Publishable { workspace, .. }, None) => Ok(*workspace),
-        (Emitter::Publishable { workspace, .. }, Some(named)) if named == *workspace => Ok(named),
-        (Emitter::Publishable { .. }, Some(_)) => Err(ApiError::Forbidden(
-            "The publishable key belongs to another workspace than the event names.",
-        )),
-        (Emitter::Machine(_), Some(named)) => Ok(named),
-        (Emitter::Machine(_), None) => {
-            Err(ApiError::invalid("workspace", "is required with a machine token"))
-        }
+pub fn workspace_of(checked: &Checked, caller: &Caller) -> Result<WorkspaceId, ApiError> {
+    caller.keeps_to_resource(Some(&checked.resource), checked.resource_id.as_deref())?;
+    let own = caller.reach().only_workspace();
+    match checked.workspace.or(own) {
+        Some(named) if caller.credential() == Credential::Publishable && own != Some(named) => Err(
+            ApiError::Forbidden("The publishable key belongs to another workspace than the event names."),
+        ),
+        Some(named) => Ok(named),
+        None => Err(ApiError::invalid("workspace", "is required with a machine token")),
     }
 }
 

@@ -11,6 +11,8 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::permission::Permission;
+
 /// One member of the contract's `error.data`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
@@ -46,6 +48,8 @@ pub enum ApiError {
     },
     /// A credential that holds, but not for this.
     Forbidden(&'static str),
+    /// A credential that holds, but lacks the permission that the route needs.
+    NotPermitted(Permission),
     /// Not there, or another organisation's.
     NotFound(&'static str),
     /// No such path.
@@ -88,7 +92,7 @@ impl ApiError {
         match self {
             Self::MalformedJson(_) | Self::Invalid(_) => StatusCode::BAD_REQUEST,
             Self::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Forbidden(_) | Self::NotPermitted(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) | Self::UnknownRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict { .. } => StatusCode::CONFLICT,
@@ -107,6 +111,7 @@ impl ApiError {
             Self::Invalid(_) => "invalid_request",
             Self::Unauthenticated { code, .. } | Self::Conflict { code, .. } => code,
             Self::Forbidden(_) => "forbidden",
+            Self::NotPermitted(_) => "permission_missing",
             Self::NotFound(_) => "not_found",
             Self::UnknownRoute => "unknown_route",
             Self::MethodNotAllowed => "method_not_allowed",
@@ -145,6 +150,9 @@ impl ApiError {
             },
             Self::Unauthenticated { message, .. } | Self::Forbidden(message) | Self::TooEarly(message) => {
                 (*message).into()
+            }
+            Self::NotPermitted(permission) => {
+                format!("This credential lacks the permission {permission}.").into()
             }
             Self::NotFound(what) => format!("There is no such {what}.").into(),
             Self::UnknownRoute => "There is nothing at this path. The API is below /api/v1.".into(),
@@ -224,6 +232,7 @@ mod tests {
                 message: "m",
             },
             ApiError::Forbidden("m"),
+            ApiError::NotPermitted(Permission::RulesWrite),
             ApiError::NotFound("rule"),
             ApiError::UnknownRoute,
             ApiError::MethodNotAllowed,

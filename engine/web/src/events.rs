@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::App;
-use crate::auth::{Emitter, Machine};
+use crate::caller::{Caller, Credential};
 use crate::emit::{self, Checked};
 use crate::error::ApiError;
 use crate::extract::{Ids, ManyEvents, OneEvent, Parameters, Text};
@@ -31,15 +31,15 @@ const MAX_BULK: usize = 100;
 /// `POST /events`: answered once the event and its deliveries are on the disk.
 pub async fn create(
     State(app): State<App>,
-    emitter: Emitter,
+    caller: Caller,
     Text(text, _): Text<OneEvent>,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let checked = emit::check(&text)?;
-    let workspace = emit::workspace_of(&checked, &emitter)?;
-    if let Emitter::Machine(caller) = &emitter {
-        workspaces::own(&app, caller, workspace).await?;
+    let workspace = emit::workspace_of(&checked, &caller)?;
+    if caller.credential() != Credential::Publishable {
+        workspaces::own(&app, &caller, workspace).await?;
     }
-    let acceptance = emit::matched(&app, checked, workspace, created_by(&emitter), app.clock.now()).await?;
+    let acceptance = emit::matched(&app, checked, workspace, &caller.name, app.clock.now()).await?;
     let accepted = app.store.accept_events(vec![acceptance]).await?;
     let event = accepted
         .first()
@@ -54,7 +54,7 @@ pub async fn create(
 /// commit. 201 when all are, 207 when at least one is not; each record stands at its item's place.
 pub async fn create_many(
     State(app): State<App>,
-    emitter: Emitter,
+    caller: Caller,
     Text(text, _): Text<ManyEvents>,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let items = bulk_items(&text)?;
@@ -63,7 +63,7 @@ pub async fn create_many(
     let now = app.clock.now();
     for item in items {
         let checked = emit::check(item.get());
-        match one_of_many(&app, &emitter, checked, &mut known, now).await {
+        match one_of_many(&app, &caller, checked, &mut known, now).await {
             Ok(acceptance) => {
                 acceptances.push(acceptance);
                 refusals.push(None);
@@ -103,27 +103,18 @@ pub async fn create_many(
 
 async fn one_of_many(
     app: &App,
-    emitter: &Emitter,
+    caller: &Caller,
     checked: Result<Checked, ApiError>,
     known: &mut HashSet<WorkspaceId>,
     now: Timestamp,
 ) -> Result<Acceptance, ApiError> {
     let checked = checked?;
-    let workspace = emit::workspace_of(&checked, emitter)?;
-    if let Emitter::Machine(caller) = emitter
-        && !known.contains(&workspace)
-    {
+    let workspace = emit::workspace_of(&checked, caller)?;
+    if caller.credential() != Credential::Publishable && !known.contains(&workspace) {
         workspaces::own(app, caller, workspace).await?;
         known.insert(workspace);
     }
-    emit::matched(app, checked, workspace, created_by(emitter), now).await
-}
-
-fn created_by(emitter: &Emitter) -> &str {
-    match emitter {
-        Emitter::Publishable { key_id, .. } => key_id,
-        Emitter::Machine(caller) => &caller.access_key,
-    }
+    emit::matched(app, checked, workspace, &caller.name, now).await
 }
 
 /// The texts of a bulk's items.
@@ -197,7 +188,7 @@ impl<'de> Visitor<'de> for Items {
 /// `GET /events`
 pub async fn list(
     State(app): State<App>,
-    caller: Machine,
+    caller: Caller,
     parameters: Parameters,
 ) -> Result<Json<Value>, ApiError> {
     listed(&app, &caller, filter(&parameters)?, &parameters).await
@@ -206,13 +197,13 @@ pub async fn list(
 /// A page of events, the newest first.
 pub async fn listed(
     app: &App,
-    caller: &Machine,
+    caller: &Caller,
     filter: EventFilter,
     parameters: &Parameters,
 ) -> Result<Json<Value>, ApiError> {
     let page = page(parameters)?;
     let limit = page.limit;
-    let found = app.store.list_events(caller.organisation, filter, page).await?;
+    let found = app.store.list_events(caller.reach(), filter, page).await?;
     Ok(Json(views::list(
         found.records.iter().map(views::event).collect(),
         Some(limit),
@@ -249,10 +240,10 @@ pub fn filter(parameters: &Parameters) -> Result<EventFilter, ApiError> {
 /// `GET /events/{event}`
 pub async fn get(
     State(app): State<App>,
-    caller: Machine,
+    caller: Caller,
     Ids(id): Ids<EventId>,
 ) -> Result<Json<Value>, ApiError> {
-    let event = app.store.event(caller.organisation, id).await?.ok_or(NO_EVENT)?;
+    let event = app.store.event(caller.reach(), id).await?.ok_or(NO_EVENT)?;
     let deliveries = app.store.deliveries_of(id).await?;
     Ok(Json(views::event_with_rule_events(&event, &deliveries)))
 }
@@ -260,13 +251,13 @@ pub async fn get(
 /// `GET /events/{event}/payload`
 pub async fn payload(
     State(app): State<App>,
-    caller: Machine,
+    caller: Caller,
     Ids(id): Ids<EventId>,
 ) -> Result<Response, ApiError> {
-    let event = app.store.event(caller.organisation, id).await?.ok_or(NO_EVENT)?;
+    let event = app.store.event(caller.reach(), id).await?.ok_or(NO_EVENT)?;
     let payload = app
         .store
-        .event_payload(caller.organisation, id)
+        .event_payload(caller.reach(), id)
         .await?
         .ok_or(NO_EVENT)?;
     views::event_with_payload(&event, &payload)
@@ -276,16 +267,16 @@ pub async fn payload(
 /// `POST /events/{event}/cancel`: no delivery of it is tried again. 409 when all of them have ended.
 pub async fn cancel(
     State(app): State<App>,
-    caller: Machine,
+    caller: Caller,
     Ids(id): Ids<EventId>,
 ) -> Result<Json<Value>, ApiError> {
-    let known = app.store.event(caller.organisation, id).await?.ok_or(NO_EVENT)?;
+    let known = app.store.event(caller.reach(), id).await?.ok_or(NO_EVENT)?;
     if known.status.is_final() {
         return Err(CancelError::AlreadyFinal.into());
     }
     let event = app
         .store
-        .cancel_event(caller.organisation, id, app.clock.now())
+        .cancel_event(caller.reach(), id, app.clock.now())
         .await?
         .ok_or(NO_EVENT)?;
     let deliveries = app.store.deliveries_of(id).await?;

@@ -5,11 +5,11 @@ use axum::extract::State;
 use serde_json::Value;
 
 use crate::App;
-use crate::auth::Machine;
+use crate::caller::Caller;
 use crate::views;
 
 /// `GET /integrations`
-pub async fn list(State(app): State<App>, _: Machine) -> Json<Value> {
+pub async fn list(State(app): State<App>, _: Caller) -> Json<Value> {
     let mut manifests: Vec<_> = app
         .plugins
         .all()

@@ -1,20 +1,22 @@
 //! Heddle's API over HTTP, to the published contract.
 //!
-//! - [`router`] is the list of all routes; every path of the API is in it
-//! - `auth` and `keys` say who calls; `extract` reads what they ask; `views` writes the answers
+//! - [`router`] is the whole of it; every path of the API is declared in one list, with the permission
+//!   that its callers need
+//! - `routes` is how a route is declared, `permission` the words, `auth` and `keys` the credentials,
+//!   `caller` what a handler knows of who is there; `extract` reads what they ask; `views` writes the answers
 //! - `error` is what can go wrong and the one mapping of it to HTTP; `frame` is around every route
 //! - `cors` is for the two ingestion operations alone
 //! - `workspaces`, `connections` (with `settings` and `headers`), `integrations`, `rules`, `events` (with `emit`),
 //!   `deliveries` and `health` are the operations
 //!
-//! Whatever an operation looks up, it looks up within the caller's organisation: the ids of another
-//! one are ids of nothing.
+//! Whatever an operation looks up, it looks up within the caller's reach: ids from outside of it are ids
+//! of nothing.
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post};
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
 use heddle_core::retry::Schedule;
 use heddle_core::time::Clock;
 use heddle_egress::Egress;
@@ -23,6 +25,7 @@ use heddle_store::Store;
 use tower_http::catch_panic::CatchPanicLayer;
 
 mod auth;
+mod caller;
 mod connections;
 mod cors;
 mod deliveries;
@@ -35,10 +38,16 @@ mod headers;
 mod health;
 mod integrations;
 mod keys;
+mod permission;
+mod routes;
 mod rules;
 mod settings;
 mod views;
 mod workspaces;
+
+pub use permission::{Access, Permission, Permissions, Route};
+
+use routes::Routes;
 
 /// What the API works with.
 #[derive(Clone)]
@@ -69,61 +78,86 @@ impl WebState {
 
 type App = Arc<WebState>;
 
+/// The API below `/api/v1`: every route with the permission that its callers need.
+fn api() -> Routes {
+    use Permission as P;
+    Routes::default()
+        .get("/workspaces", P::WorkspacesRead, workspaces::list)
+        .post("/workspaces", P::WorkspacesWrite, workspaces::create)
+        .get("/workspaces/{workspace}", P::WorkspacesRead, workspaces::get)
+        .put("/workspaces/{workspace}", P::WorkspacesWrite, workspaces::update)
+        .get(
+            "/workspaces/{workspace}/connections",
+            P::ConnectionsRead,
+            workspaces::connections,
+        )
+        .get("/workspaces/{workspace}/rules", P::RulesRead, workspaces::rules)
+        .get(
+            "/workspaces/{workspace}/events",
+            P::EventsRead,
+            workspaces::events,
+        )
+        .get("/integrations", P::IntegrationsRead, integrations::list)
+        .get("/connections", P::ConnectionsRead, connections::list)
+        .post("/connections", P::ConnectionsWrite, connections::create)
+        .get("/connections/{connection}", P::ConnectionsRead, connections::get)
+        .put(
+            "/connections/{connection}",
+            P::ConnectionsWrite,
+            connections::update,
+        )
+        .delete(
+            "/connections/{connection}",
+            P::ConnectionsWrite,
+            connections::delete,
+        )
+        .get("/rules", P::RulesRead, rules::list)
+        .post("/rules", P::RulesCreate, rules::create)
+        .get("/rules/{rule}", P::RulesRead, rules::get)
+        .put("/rules/{rule}", P::RulesWrite, rules::update)
+        .delete("/rules/{rule}", P::RulesWrite, rules::delete)
+        .ingest("/events", events::create)
+        .ingest("/events/bulk", events::create_many)
+        .get("/events", P::EventsRead, events::list)
+        .get("/events/{event}", P::EventsRead, events::get)
+        .get("/events/{event}/payload", P::PayloadRead, events::payload)
+        .post("/events/{event}/cancel", P::EventsRetry, events::cancel)
+        .post(
+            "/events/{event}/rules/{rule}/retry",
+            P::EventsRetry,
+            deliveries::retry,
+        )
+        .post(
+            "/events/{event}/rules/{rule}/cancel",
+            P::EventsRetry,
+            deliveries::cancel,
+        )
+        .get(
+            "/events/{event}/rules/{rule}/attempts",
+            P::EventsRead,
+            deliveries::attempts,
+        )
+        .get(
+            "/events/{event}/rules/{rule}/attempts/{attempt}",
+            P::EventsRead,
+            deliveries::attempt,
+        )
+        .get(
+            "/events/{event}/rules/{rule}/attempts/{attempt}/response-details",
+            P::EventsRead,
+            deliveries::response_details,
+        )
+}
+
+/// Every route of the API, for tests and documents.
+pub fn routes() -> Vec<Route> {
+    api().into_parts().1
+}
+
 /// The whole API.
 pub fn router(state: WebState) -> Router {
     let app: App = Arc::new(state);
-    let api = Router::new()
-        .route("/workspaces", get(workspaces::list).post(workspaces::create))
-        .route(
-            "/workspaces/{workspace}",
-            get(workspaces::get).put(workspaces::update),
-        )
-        .route(
-            "/workspaces/{workspace}/connections",
-            get(workspaces::connections),
-        )
-        .route("/workspaces/{workspace}/rules", get(workspaces::rules))
-        .route("/workspaces/{workspace}/events", get(workspaces::events))
-        .route("/integrations", get(integrations::list))
-        .route("/connections", get(connections::list).post(connections::create))
-        .route(
-            "/connections/{connection}",
-            get(connections::get)
-                .put(connections::update)
-                .delete(connections::delete),
-        )
-        .route("/rules", get(rules::list).post(rules::create))
-        .route(
-            "/rules/{rule}",
-            get(rules::get).put(rules::update).delete(rules::delete),
-        )
-        .route(
-            "/events",
-            post(events::create)
-                .layer(from_fn(cors::readable))
-                .options(cors::preflight)
-                .get(events::list),
-        )
-        .route(
-            "/events/bulk",
-            post(events::create_many)
-                .layer(from_fn(cors::readable))
-                .options(cors::preflight),
-        )
-        .route("/events/{event}", get(events::get))
-        .route("/events/{event}/payload", get(events::payload))
-        .route("/events/{event}/cancel", post(events::cancel))
-        .route("/events/{event}/rules/{rule}/retry", post(deliveries::retry))
-        .route("/events/{event}/rules/{rule}/cancel", post(deliveries::cancel))
-        .route("/events/{event}/rules/{rule}/attempts", get(deliveries::attempts))
-        .route(
-            "/events/{event}/rules/{rule}/attempts/{attempt}",
-            get(deliveries::attempt),
-        )
-        .route(
-            "/events/{event}/rules/{rule}/attempts/{attempt}/response-details",
-            get(deliveries::response_details),
-        );
+    let (api, _) = api().into_parts();
     Router::new()
         .nest("/api/v1", api)
         .route("/healthz", get(health::alive))
@@ -134,3 +168,6 @@ pub fn router(state: WebState) -> Router {
         .layer(from_fn_with_state(Arc::clone(&app), frame::frame))
         .with_state(app)
 }
+
+#[cfg(test)]
+mod access_tests;

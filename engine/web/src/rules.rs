@@ -13,7 +13,7 @@ use regex_lite::Regex;
 use serde_json::{Map, Value, json};
 
 use crate::App;
-use crate::auth::Machine;
+use crate::caller::Caller;
 use crate::error::{ApiError, Problem};
 use crate::extract::{Form, Ids, Members, Parameters, boolean, id, object, text_where};
 use crate::views;
@@ -36,7 +36,7 @@ const RESOURCE_ID_RULE: &str = "must have 1 to 64 letters, digits, ., _, : or -"
 /// `GET /rules`
 pub async fn list(
     State(app): State<App>,
-    caller: Machine,
+    caller: Caller,
     parameters: Parameters,
 ) -> Result<Json<Value>, ApiError> {
     listed(&app, &caller, None, &parameters).await
@@ -45,7 +45,7 @@ pub async fn list(
 /// The rules of the organisation, or of one workspace of it.
 pub async fn listed(
     app: &App,
-    caller: &Machine,
+    caller: &Caller,
     workspace: Option<WorkspaceId>,
     parameters: &Parameters,
 ) -> Result<Json<Value>, ApiError> {
@@ -55,7 +55,7 @@ pub async fn listed(
         resource: parameters.owned("resource"),
         resource_id: parameters.owned("resource_id"),
     };
-    let rules = app.store.list_rules(caller.organisation, filter).await?;
+    let rules = app.store.list_rules(caller.reach(), filter).await?;
     Ok(Json(views::list(
         rules.iter().map(views::rule).collect(),
         None,
@@ -66,7 +66,7 @@ pub async fn listed(
 /// `POST /rules`
 pub async fn create(
     State(app): State<App>,
-    caller: Machine,
+    caller: Caller,
     Members(members): Members,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let mut form = Form::new(&members);
@@ -86,6 +86,7 @@ pub async fn create(
         return Err(form.refuse());
     };
     workspaces::own(&app, &caller, workspace).await?;
+    caller.keeps_to_resource(resource.as_deref(), resource_id.as_deref())?;
     let connection = connection_of(&app, &caller, connection, workspace).await?;
     let metadata = texts(metadata)?;
     check_metadata(&app, &connection, &metadata)?;
@@ -101,7 +102,7 @@ pub async fn create(
         metadata,
         active,
         hidden,
-        created_by: caller.access_key,
+        created_by: caller.name,
         created_at: now,
         updated_at: now,
     };
@@ -140,10 +141,10 @@ fn texts(metadata: &Map<String, Value>) -> Result<Map<String, Value>, ApiError> 
 /// `GET /rules/{rule}`
 pub async fn get(
     State(app): State<App>,
-    caller: Machine,
+    caller: Caller,
     Ids(id): Ids<RuleId>,
 ) -> Result<Json<Value>, ApiError> {
-    let rule = app.store.rule(caller.organisation, id).await?.ok_or(NO_RULE)?;
+    let rule = app.store.rule(caller.reach(), id).await?.ok_or(NO_RULE)?;
     Ok(Json(views::rule(&rule)))
 }
 
@@ -152,7 +153,7 @@ pub async fn get(
 /// over what waits.
 pub async fn update(
     State(app): State<App>,
-    caller: Machine,
+    caller: Caller,
     Ids(rule_id): Ids<RuleId>,
     Members(members): Members,
 ) -> Result<Json<Value>, ApiError> {
@@ -168,11 +169,7 @@ pub async fn update(
     refuse_unbuilt(&mut form);
     form.check()?;
     let metadata = metadata.map(texts).transpose()?;
-    let known = app
-        .store
-        .rule(caller.organisation, rule_id)
-        .await?
-        .ok_or(NO_RULE)?;
+    let known = app.store.rule(caller.reach(), rule_id).await?.ok_or(NO_RULE)?;
     if workspace.is_some_and(|workspace| workspace != known.workspace) {
         return Err(ApiError::invalid("workspace", "cannot change; make another rule"));
     }
@@ -203,11 +200,8 @@ pub async fn update(
         updated_at: app.clock.now(),
         ..known
     };
-    if !app
-        .store
-        .update_rule(caller.organisation, updated.clone())
-        .await?
-    {
+    caller.keeps_to_resource(updated.resource.as_deref(), updated.resource_id.as_deref())?;
+    if !app.store.update_rule(caller.reach(), updated.clone()).await? {
         return Err(NO_RULE);
     }
     Ok(Json(views::rule(&updated)))
@@ -216,12 +210,12 @@ pub async fn update(
 /// `DELETE /rules/{rule}`: what waits to be delivered by it is canceled.
 pub async fn delete(
     State(app): State<App>,
-    caller: Machine,
+    caller: Caller,
     Ids(id): Ids<RuleId>,
 ) -> Result<Json<Value>, ApiError> {
     let rule = app
         .store
-        .delete_rule(caller.organisation, id, app.clock.now())
+        .delete_rule(caller.reach(), id, app.clock.now())
         .await?
         .ok_or(NO_RULE)?;
     Ok(Json(views::deleted_rule(&rule)))
@@ -230,13 +224,13 @@ pub async fn delete(
 /// The connection, if it is one of this workspace.
 async fn connection_of(
     app: &App,
-    caller: &Machine,
+    caller: &Caller,
     id: ConnectionId,
     workspace: WorkspaceId,
 ) -> Result<Connection, ApiError> {
     let connection = app
         .store
-        .connection(caller.organisation, id)
+        .connection(caller.reach(), id)
         .await?
         .ok_or(ApiError::NotFound("connection"))?;
     if connection.workspace != workspace {

@@ -8,16 +8,17 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use crate::App;
-use crate::auth::Machine;
+use crate::caller::Caller;
 use crate::error::ApiError;
 use crate::extract::{Form, Ids, Members, Parameters, text_where};
+use crate::permission::Permission;
 use crate::{connections, events, keys, rules, views};
 
 const NO_WORKSPACE: ApiError = ApiError::NotFound("workspace");
 
 /// `GET /workspaces`
-pub async fn list(State(app): State<App>, caller: Machine) -> Result<Json<Value>, ApiError> {
-    let workspaces = app.store.list_workspaces(caller.organisation).await?;
+pub async fn list(State(app): State<App>, caller: Caller) -> Result<Json<Value>, ApiError> {
+    let workspaces = app.store.list_workspaces(caller.reach()).await?;
     Ok(Json(views::list(
         workspaces.iter().map(views::workspace).collect(),
         None,
@@ -28,15 +29,20 @@ pub async fn list(State(app): State<App>, caller: Machine) -> Result<Json<Value>
 /// `POST /workspaces`: with its publishable key.
 pub async fn create(
     State(app): State<App>,
-    caller: Machine,
+    caller: Caller,
     Members(members): Members,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
+    if caller.reach().workspaces.is_some() {
+        return Err(ApiError::Forbidden(
+            "This credential is limited to workspaces that exist; making one needs a key of the organization.",
+        ));
+    }
     let (name, description) = read(&members)?;
     let now = app.clock.now();
     let id = WorkspaceId::new(now, app.random());
     let workspace = Workspace {
         id,
-        organisation: caller.organisation,
+        organisation: caller.organisation(),
         name,
         description: description.flatten(),
         created_at: now,
@@ -63,13 +69,17 @@ pub async fn create(
 /// `GET /workspaces/{workspace}`
 pub async fn get(
     State(app): State<App>,
-    caller: Machine,
+    caller: Caller,
     Ids(id): Ids<WorkspaceId>,
 ) -> Result<Json<Value>, ApiError> {
     let workspace = own(&app, &caller, id).await?;
+    // Whoever has it can emit events, so it is not for those who may only look.
+    if !caller.may(Permission::KeysRead) {
+        return Ok(Json(views::workspace(&workspace)));
+    }
     let key = app
         .store
-        .publishable_key_of(caller.organisation, id)
+        .publishable_key_of(caller.reach(), id)
         .await?
         .ok_or(NO_WORKSPACE)?;
     Ok(Json(views::workspace_with_key(&workspace, &key)))
@@ -78,7 +88,7 @@ pub async fn get(
 /// `PUT /workspaces/{workspace}`: an absent description is kept, `null` removes it.
 pub async fn update(
     State(app): State<App>,
-    caller: Machine,
+    caller: Caller,
     Ids(id): Ids<WorkspaceId>,
     Members(members): Members,
 ) -> Result<Json<Value>, ApiError> {
@@ -87,7 +97,7 @@ pub async fn update(
     let description = description.unwrap_or(known.description);
     let updated = app
         .store
-        .update_workspace(caller.organisation, id, name, description, app.clock.now())
+        .update_workspace(caller.reach(), id, name, description, app.clock.now())
         .await
         .map_err(name_taken)?
         .ok_or(NO_WORKSPACE)?;
@@ -97,7 +107,7 @@ pub async fn update(
 /// `GET /workspaces/{workspace}/connections`
 pub async fn connections(
     State(app): State<App>,
-    caller: Machine,
+    caller: Caller,
     Ids(id): Ids<WorkspaceId>,
 ) -> Result<Json<Value>, ApiError> {
     own(&app, &caller, id).await?;
@@ -107,7 +117,7 @@ pub async fn connections(
 /// `GET /workspaces/{workspace}/rules`
 pub async fn rules(
     State(app): State<App>,
-    caller: Machine,
+    caller: Caller,
     Ids(id): Ids<WorkspaceId>,
     parameters: Parameters,
 ) -> Result<Json<Value>, ApiError> {
@@ -118,7 +128,7 @@ pub async fn rules(
 /// `GET /workspaces/{workspace}/events`
 pub async fn events(
     State(app): State<App>,
-    caller: Machine,
+    caller: Caller,
     Ids(id): Ids<WorkspaceId>,
     parameters: Parameters,
 ) -> Result<Json<Value>, ApiError> {
@@ -132,11 +142,8 @@ pub async fn events(
 
 /// The workspace, if it is one of the caller's organisation: the one place where a caller's word for a
 /// workspace is held against whose it is.
-pub async fn own(app: &App, caller: &Machine, id: WorkspaceId) -> Result<Workspace, ApiError> {
-    app.store
-        .workspace(caller.organisation, id)
-        .await?
-        .ok_or(NO_WORKSPACE)
+pub async fn own(app: &App, caller: &Caller, id: WorkspaceId) -> Result<Workspace, ApiError> {
+    app.store.workspace(caller.reach(), id).await?.ok_or(NO_WORKSPACE)
 }
 
 /// The name, and the description if one was sent: `Some(None)` is an explicit `null`.

@@ -1,0 +1,66 @@
+//! What `docs/access.md` says against what the code does.
+
+use super::*;
+
+const DOCUMENT: &str = include_str!("../../../docs/access.md");
+
+/// The rows of the table below a heading, as the cells' texts without their backticks.
+fn table(heading: &str) -> Vec<Vec<String>> {
+    let section = DOCUMENT
+        .split_once(&format!("\n## {heading}\n"))
+        .unwrap_or_else(|| panic!("docs/access.md has no heading {heading}"))
+        .1;
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let rows = section.lines().filter(|line| line.starts_with('|')).skip(2);
+    rows.map(|row| {
+        let cells = row.trim_matches('|').split('|');
+        cells.map(|cell| cell.trim().replace('`', "")).collect()
+    })
+    .collect()
+}
+
+#[test]
+fn the_document_names_every_permission_in_order() {
+    let words: Vec<String> = table("Permissions")
+        .into_iter()
+        .map(|row| row[0].clone())
+        .collect();
+    let ours: Vec<&str> = Permission::ALL
+        .iter()
+        .map(|permission| permission.as_str())
+        .collect();
+    assert_eq!(words, ours);
+}
+
+#[test]
+fn the_document_names_every_route_with_its_permission() {
+    let ours: Vec<Vec<String>> = routes()
+        .iter()
+        .map(|route| {
+            let more = if route.access == Access::Ingestion {
+                ", or a publishable key"
+            } else {
+                ""
+            };
+            vec![
+                format!("{} {}", route.method, route.path),
+                format!("{}{more}", route.access.permission()),
+            ]
+        })
+        .collect();
+    let documented = table("Routes");
+    for row in &ours {
+        assert!(
+            documented.contains(row),
+            "docs/access.md lacks | `{}` | `{}` |",
+            row[0],
+            row[1]
+        );
+    }
+    for row in &documented {
+        assert!(
+            ours.contains(row),
+            "docs/access.md has a route that is not there: {row:?}"
+        );
+    }
+}
