@@ -247,6 +247,11 @@ pub enum Apply {
         /// The parameter's name.
         parameter: String,
     },
+    /// A parameter of a form-encoded body.
+    Form {
+        /// The parameter's name.
+        parameter: String,
+    },
     /// Replaces `{NAME}` in the URL's path, NAME being the credential's.
     Path,
     /// The secret is a URL; a request for `credential:NAME` goes to it.

@@ -29,6 +29,7 @@ pub(crate) struct Credential {
 enum Way {
     Headers(Vec<(HeaderName, HeaderValue)>),
     Query { parameter: String, secret: Secret },
+    Form { parameter: String, secret: Secret },
     Path { secret: Secret },
     Url(Secret),
     Sign(Signer),
@@ -84,6 +85,10 @@ impl Credential {
                 format!("{}{text}", settings.fill_or_empty(prefix)),
             )?,
             Apply::Query { parameter } => Way::Query {
+                parameter: parameter.clone(),
+                secret: secret.clone(),
+            },
+            Apply::Form { parameter } => Way::Form {
                 parameter: parameter.clone(),
                 secret: secret.clone(),
             },
@@ -160,6 +165,12 @@ impl Credential {
         }
     }
 
+    /// Whether it changes the body: such credentials go first, so that signatures are over what is
+    /// sent.
+    pub fn changes_body(&self) -> bool {
+        matches!(self.way, Way::Form { .. })
+    }
+
     /// Whether a request to `url` goes to a host that this credential is for.
     pub fn fits(&self, url: &Url) -> bool {
         self.hosts
@@ -168,12 +179,12 @@ impl Credential {
     }
 
     /// Applies itself to a request whose host is declared, unless the host is none of its own.
-    /// `body` is what will be sent, to the byte.
+    /// `body` is what will be sent, to the byte, once those that change it have been applied.
     pub fn apply(
         &self,
         url: &mut Url,
         headers: &mut HeaderMap,
-        body: &[u8],
+        body: &mut Vec<u8>,
         context: &SendContext,
     ) -> Result<(), SendError> {
         if !self.fits(url) {
@@ -187,6 +198,24 @@ impl Credential {
                     return Err(self.taken(&format!("query parameter {parameter}")));
                 }
                 url.query_pairs_mut().append_pair(parameter, secret.reveal());
+                Ok(())
+            }
+            Way::Form { parameter, secret } => {
+                let form = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+                if !form.is_some_and(is_form) {
+                    return Err(SendError::refused(format!(
+                        "the credential {} needs a body of {FORM}",
+                        self.name
+                    )));
+                }
+                if form_names(&String::from_utf8_lossy(body)).contains(parameter) {
+                    return Err(self.taken(&format!("form parameter {parameter}")));
+                }
+                if !body.is_empty() {
+                    body.push(b'&');
+                }
+                let pair = [parameter.as_str(), secret.reveal()].map(|text| percent_encoded(text, b"-._~"));
+                body.extend_from_slice(pair.join("=").as_bytes());
                 Ok(())
             }
             Way::Path { secret } => {
@@ -225,6 +254,26 @@ impl Credential {
             self.name
         ))
     }
+}
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// Whether a content type is that of forms, whatever its parameters.
+fn is_form(content_type: &[u8]) -> bool {
+    let kind = content_type
+        .split(|byte| *byte == b';')
+        .next()
+        .unwrap_or_default();
+    kind.trim_ascii().eq_ignore_ascii_case(FORM.as_bytes())
+}
+
+/// The names of a form's parameters. The URL parser reads a query as forms are written.
+fn form_names(body: &str) -> Vec<String> {
+    let Ok(mut url) = Url::parse("form:") else {
+        return Vec::new();
+    };
+    url.set_query(Some(body));
+    url.query_pairs().map(|(name, _)| name.into_owned()).collect()
 }
 
 const NO_HEADER: &str = "has a line break or control character, which no header can carry";

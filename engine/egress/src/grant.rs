@@ -41,7 +41,7 @@ impl Grant {
     ) -> Result<Self, GrantError> {
         let settings = Settings::new(manifest, settings);
         let mut redactor = Redactor::default();
-        let mut credentials = Vec::new();
+        let mut credentials: Vec<Credential> = Vec::new();
         for declared in &manifest.credentials {
             let Some(secret) = secrets
                 .get(&declared.field)
@@ -64,6 +64,7 @@ impl Grant {
                 &mut redactor,
             )?);
         }
+        credentials.sort_by_key(|credential| !credential.changes_body());
         Ok(Self {
             hosts: hosts(&manifest.hosts, &settings, secrets)?,
             credentials,
@@ -95,12 +96,13 @@ impl Grant {
         Ok(url)
     }
 
-    /// Applies every credential that fits, in the manifest's order.
+    /// Applies every credential that fits: those that change the body, then the others, both in the
+    /// manifest's order.
     pub(crate) fn apply(
         &self,
         url: &mut Url,
         headers: &mut HeaderMap,
-        body: &[u8],
+        body: &mut Vec<u8>,
         context: &SendContext,
     ) -> Result<(), SendError> {
         self.credentials

@@ -45,6 +45,16 @@ fn applied_to(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Result<(String, HeaderMap), SendError> {
+    applied_into(grant, url, headers, &mut body.to_vec())
+}
+
+/// The same; `body` becomes what is sent.
+fn applied_into(
+    grant: &Grant,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: &mut Vec<u8>,
+) -> Result<(String, HeaderMap), SendError> {
     let request = Request {
         method: "POST".into(),
         url: url.into(),
@@ -55,7 +65,7 @@ fn applied_to(
                 value: (*value).into(),
             })
             .collect(),
-        body: body.to_vec(),
+        body: body.clone(),
     };
     let context = SendContext {
         delivery_id: "d-1".into(),
@@ -238,6 +248,46 @@ fn a_secret_in_the_query_or_the_path_stays_where_it_was_put() {
     );
     // Only a path has a place for it: nothing is filled in into the host.
     assert!(applied(&path, "https://{token}.acme.com/").is_err());
+}
+
+#[test]
+fn a_secret_in_a_form_is_one_more_parameter_and_is_signed() {
+    let sign = |key: &str| json!({"name": "sig", "field": key, "apply": "hmac", "algorithm": "sha256", "header": "X-Sig"});
+    let form = json!({"name": "main", "field": "key", "apply": "form", "parameter": "key"});
+    let make = |credentials| {
+        let secrets = json!({"key": "s3 c&r=t", "old_key": "Jefe"});
+        grant(json!(["a.test"]), credentials, json!({}), secrets).unwrap()
+    };
+    let with_form = make(json!([sign("old_key"), form]));
+    let kind = [("content-type", "Application/x-www-form-urlencoded; charset=utf-8")];
+    for (body, expected) in [
+        ("", "key=s3%20c%26r%3Dt"),
+        ("event=a+b&k=v", "event=a+b&k=v&key=s3%20c%26r%3Dt"),
+    ] {
+        let mut sent = body.as_bytes().to_vec();
+        let (_, headers) = applied_into(&with_form, "https://a.test/event", &kind, &mut sent).unwrap();
+        assert_eq!(String::from_utf8_lossy(&sent), expected);
+        // Signed is what is sent, although the manifest names the signature first.
+        let alone = applied_to(
+            &make(json!([sign("old_key")])),
+            "https://a.test/event",
+            &kind,
+            &sent,
+        )
+        .unwrap();
+        assert_eq!(headers["x-sig"], alone.1["x-sig"]);
+    }
+    for taken in ["a=1&key=mine", "k%65y=mine", "key"] {
+        let error = applied_to(&with_form, "https://a.test/", &kind, taken.as_bytes()).unwrap_err();
+        assert!(error.message.contains("form parameter key"), "{taken}: {error}");
+    }
+    for other in [&[][..], &[("content-type", "application/json")]] {
+        let error = applied_to(&with_form, "https://a.test/", other, b"{}").unwrap_err();
+        assert!(
+            error.message.contains("main") && !error.message.contains("s3"),
+            "{error}"
+        );
+    }
 }
 
 #[test]

@@ -196,7 +196,8 @@ impl Egress {
             self.permit(&draft.url)
                 .map_err(|problem| SendError::refused(format!("the URL {problem}")))?;
         }
-        grant.apply(&mut draft.url, &mut draft.headers, &request.body, context)?;
+        let mut body = request.body.clone();
+        grant.apply(&mut draft.url, &mut draft.headers, &mut body, context)?;
         let client = match (self.detour(&draft.url), routed) {
             (Some(target), Some(routed)) => {
                 draft.url = target;
@@ -210,8 +211,8 @@ impl Egress {
         let mut outgoing = client
             .request(draft.method.clone(), draft.url)
             .headers(draft.headers);
-        if !request.body.is_empty() || draft.method != Method::GET {
-            outgoing = outgoing.body(request.body.clone());
+        if !body.is_empty() || draft.method != Method::GET {
+            outgoing = outgoing.body(body);
         }
         let answered = async {
             let response = outgoing

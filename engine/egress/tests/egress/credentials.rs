@@ -125,6 +125,31 @@ async fn an_echo_does_not_bring_the_secret_back() {
 }
 
 #[tokio::test]
+async fn an_echo_of_a_form_does_not_bring_the_secret_back() {
+    let receiver = Receiver::start(|seen| Answer::Keep(echo(seen))).await;
+    let grant = grant(
+        json!([receiver.address.to_string()]),
+        credential(json!({"apply": "form", "parameter": "key"})),
+        &[("key", TOKEN)],
+    );
+    let mut request = post(receiver.url("/event"), b"event=x");
+    request.headers[0].value = "application/x-www-form-urlencoded".into();
+    let reply = egress(local()).send(&grant, &request, &context()).await.unwrap();
+    let seen = receiver.seen().pop().unwrap();
+    let expected = "event=x&key=sk_live%2F4eC39H%22q%26%3DLy%3Fj";
+    assert_eq!(String::from_utf8_lossy(&seen.body), expected);
+    assert_eq!(
+        seen.header("content-length"),
+        Some(expected.len().to_string().as_str())
+    );
+    let returned = String::from_utf8(reply.body).unwrap();
+    assert!(returned.contains("event=x&key=[redacted]"), "{returned}");
+    for trace in traces(TOKEN) {
+        assert!(!returned.contains(&trace), "{trace} in {returned}");
+    }
+}
+
+#[tokio::test]
 async fn a_compressed_echo_does_not_bring_the_secret_back() {
     let receiver = Receiver::start(|seen| {
         let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
