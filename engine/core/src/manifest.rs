@@ -16,6 +16,9 @@ pub const MAX_NOTES: usize = 64;
 /// The longest of the sentences in the manifest that the documentation is made from, in bytes.
 pub const MAX_SENTENCE_BYTES: usize = 1024;
 
+/// The most members of a [`Apply::ClientToken`]'s form.
+const MAX_FORM: usize = 16;
+
 /// A destination's manifest.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Manifest {
@@ -277,6 +280,17 @@ pub enum Apply {
         #[serde(default)]
         prefix: String,
     },
+    /// `Authorization: Bearer TOKEN`, with a short-lived token for which the host exchanges the
+    /// secret (OAuth's client credentials and its like). Neither ever reaches the plugin.
+    ClientToken {
+        /// Where: a literal `https` URL, whose host need not be among the manifest's.
+        token_url: String,
+        /// The client, authenticated by HTTP Basic with the secret; may name `{setting}`.
+        client_id: String,
+        /// What is posted, form-encoded; values may name `{setting}`.
+        #[serde(default)]
+        form: BTreeMap<String, String>,
+    },
 }
 
 fn hex() -> String {
@@ -387,6 +401,15 @@ impl Manifest {
                 }
                 Some(_) => {}
             }
+            if let Apply::ClientToken {
+                token_url,
+                client_id,
+                form,
+            } = &credential.apply
+            {
+                self.check_client_token(token_url, client_id, form)
+                    .map_err(|problem| invalid(&place, &problem))?;
+            }
         }
         if self.actions.is_empty() {
             return Err(invalid(&"actions", "must have at least one action"));
@@ -403,6 +426,38 @@ impl Manifest {
             .check()
             .map_err(|(place, problem)| ManifestError::Invalid { place, problem })?;
         self.check_notes()
+    }
+
+    /// The secret goes to `token_url`, so nothing but the manifest may say where that is.
+    fn check_client_token(
+        &self,
+        token_url: &str,
+        client_id: &str,
+        form: &BTreeMap<String, String>,
+    ) -> Result<(), String> {
+        let foreign = |c: char| c.is_control() || c.is_whitespace() || "{}@#\\".contains(c);
+        let host = token_url
+            .strip_prefix("https://")
+            .and_then(|rest| rest.split(['/', '?']).next());
+        if host.is_none_or(str::is_empty) || token_url.contains(foreign) || token_url.len() > 1024 {
+            return Err("needs a token_url that begins with https:// and names no {setting}".into());
+        }
+        if client_id.is_empty() || form.len() > MAX_FORM || form.keys().any(String::is_empty) {
+            return Err(format!(
+                "needs a client_id, and at most {MAX_FORM} members in form, each with a name"
+            ));
+        }
+        for text in form.values().chain([&client_id.to_owned()]) {
+            let mut rest = text.as_str();
+            while let Some((_, after)) = rest.split_once('{') {
+                let (key, behind) = after.split_once('}').ok_or("has an open brace")?;
+                if self.field(key).is_none_or(Field::is_secret) {
+                    return Err(format!("names {{{key}}}, which is no setting in the open"));
+                }
+                rest = behind;
+            }
+        }
+        Ok(())
     }
 
     /// What people read.
@@ -548,5 +603,36 @@ mod tests {
         }
         assert!(Manifest::parse("{").is_err());
         assert!(Manifest::parse(&" ".repeat(MAX_MANIFEST_BYTES + 1)).is_err());
+    }
+
+    #[test]
+    fn a_secret_is_exchanged_only_where_the_manifest_itself_says() {
+        let parse = |key: &str, value: Value| {
+            let mut manifest = minimal();
+            manifest["credentials"] = json!([{
+                "name": "token", "field": "api_key", "apply": "client_token", "client_id": "{url}",
+                "token_url": "https://acme.com/oauth/token", "form": {"account": "{url}"}
+            }]);
+            manifest["credentials"][0][key] = value;
+            Manifest::parse(&manifest.to_string()).map_err(|error| error.to_string())
+        };
+        assert!(parse("name", json!("token")).is_ok());
+        for (key, value) in [
+            ("token_url", json!("http://acme.com/oauth/token")),
+            ("token_url", json!("https://")),
+            ("token_url", json!("https:///oauth/token")),
+            ("token_url", json!("https://{url.host}/oauth/token")),
+            ("token_url", json!("https://acme.com@evil.test/")),
+            ("token_url", json!("https://acme.com\n.evil.test/")),
+            ("client_id", json!("")),
+            ("client_id", json!("{api_key}")),
+            ("client_id", json!("{nothing}")),
+            ("form", json!({"account": "{url"})),
+            ("form", json!({"": "x"})),
+            ("form", json!({"secret": "{api_key}"})),
+        ] {
+            let error = parse(key, value.clone()).unwrap_err();
+            assert!(error.contains("credential \"token\""), "{value}: {error}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use heddle_core::exchange::{Failure, Function, Reply, Request, Step};
-use heddle_core::outcome::{Outcome, OutcomeCode};
+use heddle_core::outcome::{ConnectionVerdict, Outcome, OutcomeCode, Verdict};
 use heddle_egress::{Egress, Grant, SendContext, SendError, SendErrorKind};
 use heddle_sandbox::{CallError, Patience, Plugin};
 use tokio::sync::Semaphore;
@@ -160,6 +160,20 @@ impl Conversation {
                 SendErrorKind::Refused => Outcome::permanent(OutcomeCode::NetworkError, error.to_string()),
                 SendErrorKind::Timeout => Outcome::retry(OutcomeCode::Timeout, error.to_string()),
                 SendErrorKind::Network => Outcome::retry(OutcomeCode::NetworkError, error.to_string()),
+                SendErrorKind::Authentication => Outcome {
+                    connection: ConnectionVerdict::CredentialRefused,
+                    ..Outcome::permanent(OutcomeCode::AuthFailed, error.to_string())
+                },
+                SendErrorKind::Throttled { retry_after } => Outcome {
+                    verdict: Verdict::Throttled { retry_after },
+                    ..Outcome::retry(OutcomeCode::RateLimited, error.to_string())
+                },
+                SendErrorKind::Paced { wait } => Outcome {
+                    verdict: Verdict::Throttled {
+                        retry_after: Some(wait),
+                    },
+                    ..Outcome::retry(OutcomeCode::RateLimited, error.to_string())
+                },
             },
             Ending::Broken(error) => Outcome::internal(error.to_string()),
             Ending::TooManySteps(steps) => Outcome::internal(format!(

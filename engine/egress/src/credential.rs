@@ -16,6 +16,7 @@ use crate::host::Host;
 use crate::redact::{MIN_SECRET_BYTES, PATH_BYTES, Redactor, percent_encoded};
 use crate::request::is_reserved;
 use crate::sign::{Algorithm, Encoding, Signer, standard_webhooks_key};
+use crate::token::TokenSource;
 use crate::{SendContext, SendError};
 
 /// A secret and the way it is applied.
@@ -33,6 +34,7 @@ enum Way {
     Path { secret: Secret },
     Url(Secret),
     Sign(Signer),
+    Token(TokenSource),
 }
 
 impl Credential {
@@ -145,6 +147,17 @@ impl Credential {
                     .ok_or_else(|| fail("names an encoding that is neither hex nor base64"))?,
                 prefix: settings.fill_or_empty(prefix),
             }),
+            Apply::ClientToken {
+                token_url,
+                client_id,
+                form,
+            } => Way::Token(TokenSource::new(
+                name,
+                secret,
+                (token_url, client_id, form),
+                settings,
+                redactor,
+            )?),
         };
         let hosts = match declared.hosts.as_slice() {
             [] => None,
@@ -169,6 +182,14 @@ impl Credential {
     /// sent.
     pub fn changes_body(&self) -> bool {
         matches!(self.way, Way::Form { .. })
+    }
+
+    /// Where to get the token that stands for this credential, when it is such a one.
+    pub fn token_source(&self) -> Option<&TokenSource> {
+        match &self.way {
+            Way::Token(source) => Some(source),
+            _ => None,
+        }
     }
 
     /// Whether a request to `url` goes to a host that this credential is for.
@@ -230,8 +251,14 @@ impl Credential {
                 }
                 Ok(())
             }
-            Way::Url(_) => Ok(()),
+            // A token has to be fetched first; see `Egress::send`.
+            Way::Url(_) | Way::Token(_) => Ok(()),
         }
+    }
+
+    /// Sets the token that was fetched for this credential.
+    pub fn apply_token(&self, headers: &mut HeaderMap, token: &HeaderValue) -> Result<(), SendError> {
+        self.set(headers, [(header::AUTHORIZATION, token.clone())])
     }
 
     fn set(
@@ -278,7 +305,7 @@ fn form_names(body: &str) -> Vec<String> {
 
 const NO_HEADER: &str = "has a line break or control character, which no header can carry";
 
-fn sensitive(value: &str) -> Option<HeaderValue> {
+pub(crate) fn sensitive(value: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_bytes(value.as_bytes()).ok()?;
     value.set_sensitive(true);
     Some(value)

@@ -3,6 +3,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 use crate::resolve::Blocked;
 
@@ -26,6 +27,18 @@ pub enum SendErrorKind {
     Timeout,
     /// The receiver could not be reached, or its answer could not be read.
     Network,
+    /// The secret was not exchanged for a token: it, or the client that it belongs to, is refused.
+    Authentication,
+    /// The destination asked for fewer requests before the plugin's own was sent.
+    Throttled {
+        /// The wait that it asked for.
+        retry_after: Option<Duration>,
+    },
+    /// It was not this request's turn within reach (see [`Turns`](crate::Turns)). Not sent.
+    Paced {
+        /// When to come back.
+        wait: Duration,
+    },
 }
 
 impl SendError {
@@ -47,6 +60,13 @@ impl SendError {
         Self {
             kind: SendErrorKind::Network,
             message: message.into(),
+        }
+    }
+
+    pub(crate) fn paced(wait: Duration) -> Self {
+        Self {
+            kind: SendErrorKind::Paced { wait },
+            message: "no request may be sent yet".into(),
         }
     }
 

@@ -14,6 +14,7 @@ use crate::error::GrantError;
 use crate::host::Host;
 use crate::redact::Redactor;
 use crate::request::{authority, read_url};
+use crate::token::TokenSource;
 use crate::{SendContext, SendError};
 
 /// What a manifest allows, with a connection's settings and secrets filled in. Made once per
@@ -108,6 +109,14 @@ impl Grant {
         self.credentials
             .iter()
             .try_for_each(|credential| credential.apply(url, headers, body, context))
+    }
+
+    /// The credential that a request to `url` needs a token for.
+    pub(crate) fn token_credential(&self, url: &Url) -> Option<(&Credential, &TokenSource)> {
+        self.credentials
+            .iter()
+            .filter(|credential| credential.fits(url))
+            .find_map(|credential| Some((credential, credential.token_source()?)))
     }
 
     pub(crate) fn redactor(&self) -> &Redactor {

@@ -11,6 +11,8 @@
 //!   in the parser's spelling; names are resolved at dial time, and the vetted addresses are the
 //!   ones dialed.
 //! - **No redirects, no proxy, no cookies.** A 3xx is a reply like others.
+//! - **Tokens** that stand for a secret for a while are fetched, kept and renewed here, by the same
+//!   way out.
 //! - **One deadline** over connecting, sending and the whole body; the body is capped after
 //!   decompression.
 
@@ -24,6 +26,8 @@ mod request;
 mod resolve;
 mod route;
 mod sign;
+mod token;
+mod turn;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -42,10 +46,13 @@ pub use crate::redact::MIN_SECRET_BYTES;
 pub use crate::request::{MAX_HEADER_BYTES, MAX_HEADERS, MAX_URL_BYTES};
 pub use crate::resolve::Resolve;
 pub use crate::route::Route;
+pub use crate::turn::{AtOnce, Turns};
 
+use crate::redact::Redactor;
 use crate::request::{authority, read_url};
 use crate::resolve::{SystemResolver, Vetted};
 use crate::route::Detour;
+use crate::token::{Token, TokenSource, Tokens};
 
 /// What the operator decides.
 #[derive(Clone, Debug)]
@@ -99,6 +106,9 @@ pub struct SendContext {
     pub now: Timestamp,
 }
 
+/// Where a token is from, and the token.
+type UsedToken<'a> = (&'a TokenSource, Arc<Token>);
+
 /// The way out. Cheap to clone; all clones share their connections.
 #[derive(Clone)]
 pub struct Egress(Arc<Inner>);
@@ -109,6 +119,7 @@ struct Inner {
     routed: Option<Client>,
     detours: Vec<Detour>,
     allowed: Arc<[IpNet]>,
+    tokens: Tokens,
     config: EgressConfig,
 }
 
@@ -147,6 +158,7 @@ impl Egress {
             routed,
             detours,
             allowed,
+            tokens: Tokens::default(),
             config,
         })))
     }
@@ -159,12 +171,26 @@ impl Egress {
         request: &Request,
         context: &SendContext,
     ) -> Result<Reply, SendError> {
-        let mut sent = self.exchange(grant, request, context).await;
-        match &mut sent {
-            Ok(reply) => self.redact(grant, reply),
-            Err(error) => error.message = grant.redactor().text(std::mem::take(&mut error.message)),
+        self.send_in_turn(grant, request, context, &AtOnce).await
+    }
+
+    /// [`Self::send`], taking a turn before each request that leaves. A token that the destination
+    /// refuses is renewed once, and the request repeated.
+    pub async fn send_in_turn(
+        &self,
+        grant: &Grant,
+        request: &Request,
+        context: &SendContext,
+        turns: &impl Turns,
+    ) -> Result<Reply, SendError> {
+        let (sent, used) = self.exchange(grant, request, context, turns).await;
+        match (sent, used) {
+            (Ok(reply), Some((source, token))) if reply.status == 401 => {
+                self.0.tokens.discard(source, &token).await;
+                self.exchange(grant, request, context, turns).await.0
+            }
+            (sent, _) => sent,
         }
-        sent
     }
 
     /// Whether a URL is one that could be called, as far as that shows without resolving its name:
@@ -177,11 +203,67 @@ impl Egress {
         }
     }
 
-    async fn exchange(
+    /// One request and its answer without secrets, with the token that was used for it.
+    async fn exchange<'a>(
         &self,
-        grant: &Grant,
+        grant: &'a Grant,
         request: &Request,
         context: &SendContext,
+        turns: &impl Turns,
+    ) -> (Result<Reply, SendError>, Option<UsedToken<'a>>) {
+        let mut used = None;
+        let mut sent = self.converse(grant, request, context, turns, &mut used).await;
+        // The token first: what it may have in common with another secret must not be cut out of it.
+        let token = used.as_ref().map(|(_, token)| &token.redactor);
+        for redactor in token.into_iter().chain([grant.redactor()]) {
+            match &mut sent {
+                Ok(reply) => self.redact(redactor, reply),
+                Err(error) => error.message = redactor.text(std::mem::take(&mut error.message)),
+            }
+        }
+        (sent, used)
+    }
+
+    async fn converse<'a>(
+        &self,
+        grant: &'a Grant,
+        request: &Request,
+        context: &SendContext,
+        turns: &impl Turns,
+        used: &mut Option<UsedToken<'a>>,
+    ) -> Result<Reply, SendError> {
+        let mut draft = request::read(request, grant, self.0.config.max_request_bytes)?;
+        self.check_way(&draft.url)?;
+        let token = grant.token_credential(&draft.url);
+        let mut body = request.body.clone();
+        grant.apply(&mut draft.url, &mut draft.headers, &mut body, context)?;
+        if let Some((credential, source)) = token {
+            let token = self.0.tokens.get(self, source, context).await?;
+            credential.apply_token(&mut draft.headers, &token.header)?;
+            *used = Some((source, token));
+        }
+        let _turn = turns.take().await.map_err(SendError::paced)?;
+        let body = (!body.is_empty() || draft.method != Method::GET).then_some(body);
+        self.wire(draft.method, draft.url, draft.headers, body).await
+    }
+
+    /// Whether a request may go to this URL: where the operator's routes lead, or where the guard
+    /// lets it.
+    fn check_way(&self, url: &Url) -> Result<(), SendError> {
+        if self.detour(url).is_some() {
+            return Ok(());
+        }
+        self.permit(url)
+            .map_err(|problem| SendError::refused(format!("the URL {problem}")))
+    }
+
+    /// Sends what is ready to a URL that was checked, and reads the whole answer.
+    async fn wire(
+        &self,
+        method: Method,
+        url: Url,
+        mut headers: HeaderMap,
+        body: Option<Vec<u8>>,
     ) -> Result<Reply, SendError> {
         let Inner {
             guarded,
@@ -189,29 +271,18 @@ impl Egress {
             config,
             ..
         } = &*self.0;
-        let mut draft = request::read(request, grant, config.max_request_bytes)?;
-        let host = authority(&draft.url);
-        let detoured = self.detour(&draft.url).is_some();
-        if !detoured {
-            self.permit(&draft.url)
-                .map_err(|problem| SendError::refused(format!("the URL {problem}")))?;
-        }
-        let mut body = request.body.clone();
-        grant.apply(&mut draft.url, &mut draft.headers, &mut body, context)?;
-        let client = match (self.detour(&draft.url), routed) {
+        let host = authority(&url);
+        let (client, url) = match (self.detour(&url), routed) {
             (Some(target), Some(routed)) => {
-                draft.url = target;
                 let original = HeaderValue::from_str(&host)
                     .map_err(|_| SendError::refused("the host cannot be written into a header"))?;
-                draft.headers.insert("x-forwarded-host", original);
-                routed
+                headers.insert("x-forwarded-host", original);
+                (routed, target)
             }
-            _ => guarded,
+            _ => (guarded, url),
         };
-        let mut outgoing = client
-            .request(draft.method.clone(), draft.url)
-            .headers(draft.headers);
-        if !body.is_empty() || draft.method != Method::GET {
+        let mut outgoing = client.request(method, url).headers(headers);
+        if let Some(body) = body {
             outgoing = outgoing.body(body);
         }
         let answered = async {
@@ -264,8 +335,7 @@ impl Egress {
         })
     }
 
-    fn redact(&self, grant: &Grant, reply: &mut Reply) {
-        let redactor = grant.redactor();
+    fn redact(&self, redactor: &Redactor, reply: &mut Reply) {
         for header in &mut reply.headers {
             header.value = redactor.text(std::mem::take(&mut header.value));
         }

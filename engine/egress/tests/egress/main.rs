@@ -6,6 +6,7 @@ mod names;
 mod receiver;
 mod replies;
 mod routes;
+mod tokens;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
