@@ -5,6 +5,7 @@
 //! time and the randomness that a function needs are its arguments. Every other crate calls these
 //! functions; none of them decides a delivery's fate by itself.
 
+pub mod catalog;
 pub mod connection;
 pub mod delivery;
 pub mod event;
@@ -13,6 +14,7 @@ pub mod id;
 pub mod json;
 pub mod limits;
 pub mod manifest;
+pub mod mapping;
 pub mod outcome;
 pub mod retry;
 pub mod rule;
