@@ -446,6 +446,10 @@ async fn the_integrations_describe_themselves_in_the_contracts_words() {
     );
     assert_eq!(sorted(actions("slack")), ["send_direct_message", "send_message"]);
     assert_eq!(actions("discord"), ["send_message"]);
+    assert_eq!(
+        sorted(actions("intercom")),
+        ["add_tag", "remove_tag", "track_event", "upsert_contact"]
+    );
     assert_eq!(actions("webhook"), ["send_webhook"]);
 }
 

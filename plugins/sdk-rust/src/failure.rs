@@ -73,6 +73,12 @@ impl Failure {
         Self::new(FailureKind::Mapping, message)
     }
 
+    /// The same, of another kind: for a status that means something else at this destination.
+    pub fn of_kind(mut self, kind: FailureKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
     /// With the wait that the destination asked for; `None` leaves it as it is.
     pub fn after_ms(mut self, wait: impl Into<Option<u64>>) -> Self {
         self.retry_after_ms = wait.into().or(self.retry_after_ms);

@@ -199,8 +199,19 @@ impl Reply {
     /// The wait that a header asks for, in milliseconds: seconds, an HTTP date or an ISO 8601 instant.
     /// Instants count from the reply's own `Date`, or else from the attempt's start.
     pub fn wait_ms(&self, header: &str) -> Option<u64> {
-        let now = self.header("date").and_then(instant_ms).or(self.sent_at);
-        wait_ms(self.header(header)?, now)
+        wait_ms(self.header(header)?, self.now())
+    }
+
+    /// The wait until the instant that a header names in seconds since the epoch, in milliseconds.
+    pub fn wait_until_ms(&self, header: &str) -> Option<u64> {
+        let until: i64 = self.header(header)?.trim().parse().ok()?;
+        let wait = until.saturating_mul(1_000).saturating_sub(self.now()?);
+        Some(u64::try_from(wait).unwrap_or(0))
+    }
+
+    /// The reply's own time, or else the attempt's start.
+    fn now(&self) -> Option<i64> {
+        self.header("date").and_then(instant_ms).or(self.sent_at)
     }
 
     /// The start of the body as `: …` for a message; nothing for markup, which says little.
@@ -318,6 +329,25 @@ mod tests {
             value: "Sun, 06 Nov 1994 08:49:45 GMT".into(),
         });
         assert_eq!(reply.failure().retry_after_ms, Some(2_000));
+    }
+
+    #[test]
+    fn a_wait_until_seconds_since_the_epoch_is_never_negative() {
+        let mut reply = Reply::new(429, "");
+        assert_eq!(reply.wait_until_ms("x-reset"), None);
+        reply.headers.push(Header {
+            name: "x-reset".into(),
+            value: "784111787".into(),
+        });
+        assert_eq!(reply.wait_until_ms("x-reset"), None);
+        for (now, wait) in [(784_111_777_500, 9_500), (784_111_790_000, 0)] {
+            reply.sent_at = Some(now);
+            assert_eq!(reply.wait_until_ms("X-Reset"), Some(wait));
+        }
+        for value in ["soon", "", "1e9", "99999999999999999999"] {
+            reply.headers[0].value = value.into();
+            assert_eq!(reply.wait_until_ms("x-reset"), None, "{value}");
+        }
     }
 
     #[test]

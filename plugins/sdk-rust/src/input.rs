@@ -81,12 +81,17 @@ impl Delivery {
     /// The address of the person that the event is about: the mapped field `email`, or else the
     /// payload's `email`.
     pub fn email(&self) -> Result<String, Failure> {
+        self.optional_email()?
+            .ok_or_else(|| Failure::mapping("neither the mapping nor the payload has an email"))
+    }
+
+    /// The same, for destinations that know people by other things too: `None` without an address, and
+    /// a failure for one that is none.
+    pub fn optional_email(&self) -> Result<Option<String>, Failure> {
         let found = self.fields.get("email").filter(|value| !value.is_null());
         match found.or_else(|| self.event.payload.get("email")) {
-            Some(Value::String(text)) if !text.trim().is_empty() => address(text),
-            _ => Err(Failure::mapping(
-                "neither the mapping nor the payload has an email",
-            )),
+            Some(Value::String(text)) if !text.trim().is_empty() => address(text).map(Some),
+            _ => Ok(None),
         }
     }
 
@@ -343,13 +348,12 @@ mod tests {
             let email = scene().field("email", json!(bad)).delivery().email();
             assert_eq!(email.is_ok(), bad == "a@b.co\r\n", "{bad:?}");
         }
-        assert!(
-            Scene::action("x")
-                .payload(json!({"email": 7}))
-                .delivery()
-                .email()
-                .is_err()
-        );
+        let email = |payload| Scene::action("x").payload(payload).delivery().optional_email();
+        assert!(email(json!({"email": "nobody"})).is_err());
+        for none in [json!({"email": 7}), json!({"email": " "}), json!({"x": 1})] {
+            assert_eq!(email(none.clone()), Ok(None), "{none}");
+            assert!(Scene::action("x").payload(none).delivery().email().is_err());
+        }
     }
 
     #[test]

@@ -66,6 +66,7 @@ pub use http::{Header, Http, Reply, Request};
 pub use input::{Connection, Delivery, Event, Query, address, text_at};
 pub use person::{Person, items, text_of};
 pub use serde_json;
+pub use time::instant_ms;
 
 /// What most adapters use.
 pub mod prelude {

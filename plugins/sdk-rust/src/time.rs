@@ -35,7 +35,7 @@ fn seconds_as_ms(text: &str) -> Option<u64> {
 
 /// Milliseconds since the epoch of an HTTP date (`Sun, 06 Nov 1994 08:49:37 GMT`) or of an ISO 8601
 /// instant with an offset (`1994-11-06T08:49:37Z`, `…+01:00`).
-pub(crate) fn instant_ms(text: &str) -> Option<i64> {
+pub fn instant_ms(text: &str) -> Option<i64> {
     let text = text.trim();
     if text.ends_with(" GMT") {
         http_date(text)
