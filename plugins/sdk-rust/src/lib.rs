@@ -53,6 +53,7 @@ mod failure;
 pub mod guest;
 mod http;
 mod input;
+mod mail;
 mod person;
 pub mod template;
 #[cfg(not(target_arch = "wasm32"))]
@@ -64,6 +65,7 @@ pub use answer::{Account, CatalogField, Choice, Choices, FieldType, Receipt};
 pub use failure::{Failure, FailureKind, Stop};
 pub use http::{Header, Http, Reply, Request};
 pub use input::{Connection, Delivery, Event, Query, address, text_at};
+pub use mail::Mailbox;
 pub use person::{Person, items, text_of};
 pub use serde_json;
 pub use time::instant_ms;
