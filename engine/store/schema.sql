@@ -136,6 +136,29 @@ CREATE TABLE publishable_keys (
     created_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE replays (
+    id BLOB PRIMARY KEY CHECK (length(id) = 16),
+    organisation BLOB NOT NULL REFERENCES organisations (id),
+    workspace BLOB NOT NULL,
+    rules TEXT NOT NULL CHECK (rules IN ('original', 'current')),
+    filter TEXT NOT NULL CHECK (json_valid(filter)),
+    rate INTEGER NOT NULL CHECK (rate >= 1), -- deliveries a second
+    progress TEXT NOT NULL CHECK (progress IN ('running', 'paused', 'completed', 'canceled')),
+    total INTEGER NOT NULL CHECK (total >= 0), -- rows to look at, counted when it was made
+    -- The last row that it has passed over: a delivery with original rules, an event with current ones.
+    -- Moved in the transaction of what was done to these rows, so that no row is skipped or done twice.
+    behind BLOB CHECK (length(behind) = 16),
+    processed INTEGER NOT NULL CHECK (processed >= 0),
+    replayed INTEGER NOT NULL CHECK (replayed >= 0),
+    created INTEGER NOT NULL CHECK (created >= 0),
+    skipped INTEGER NOT NULL CHECK (skipped >= 0),
+    created_by TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    completed_at INTEGER,
+    CHECK ((completed_at IS NOT NULL) = (progress IN ('completed', 'canceled')))
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE rules (
     id BLOB PRIMARY KEY CHECK (length(id) = 16),
     workspace BLOB NOT NULL REFERENCES workspaces (id),
@@ -164,6 +187,8 @@ CREATE TABLE workspaces (
 
 CREATE INDEX connections_of_workspace ON connections (workspace, id);
 
+CREATE INDEX ended_badly ON deliveries (workspace, id) WHERE status IN ('failed', 'canceled');
+
 CREATE INDEX events_by_name ON events (workspace, event, id);
 
 CREATE INDEX events_by_resource ON events (workspace, resource, id) WHERE resource <> 'global';
@@ -181,6 +206,12 @@ CREATE INDEX forced_lanes ON deliveries (connection, due_at) WHERE forced = 1 AN
 CREATE INDEX lanes ON deliveries (connection, due_at) WHERE due_at IS NOT NULL;
 
 CREATE INDEX leases ON deliveries (leased_until) WHERE leased_until IS NOT NULL;
+
+CREATE INDEX replays_of_organisation ON replays (organisation, id);
+
+CREATE INDEX replays_of_workspace ON replays (workspace, id);
+
+CREATE INDEX replays_running ON replays (id) WHERE progress = 'running';
 
 CREATE INDEX rules_of_connection ON rules (connection);
 

@@ -201,6 +201,13 @@ async fn every_route_but_the_health_checks_asks_who_is_there() {
             Method::GET,
             format!("/events/{id}/rules/{id}/attempts/{id}/response-details"),
         ),
+        (Method::GET, "/replays".into()),
+        (Method::POST, "/replays".into()),
+        (Method::POST, "/replays/preview".into()),
+        (Method::GET, format!("/replays/{id}")),
+        (Method::POST, format!("/replays/{id}/pause")),
+        (Method::POST, format!("/replays/{id}/resume")),
+        (Method::POST, format!("/replays/{id}/cancel")),
     ];
     for (method, path) in routes {
         let answer = api.send(api.request(method.clone(), &path)).await;

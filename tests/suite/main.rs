@@ -15,6 +15,7 @@ mod history;
 mod ingest;
 mod isolation;
 mod plugins;
+mod replays;
 mod retries;
 mod secrets;
 mod shutdown;

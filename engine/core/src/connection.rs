@@ -6,8 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::id::{ConnectionId, WorkspaceId};
+use crate::retry::Schedule;
 use crate::secret::Secret;
 use crate::time::Timestamp;
+
+/// The setting that every connection may have, whatever its plugin: a schedule of its own.
+pub const RETRY_SCHEDULE: &str = "retry_schedule";
 
 /// A connection with its secrets opened. It lives inside the process only: the API shows
 /// `settings` and masks the secrets.
@@ -38,6 +42,11 @@ impl Connection {
             settings: &self.settings,
             credentials: self.secrets.keys().map(String::as_str).collect(),
         }
+    }
+
+    /// When its deliveries are tried, if it does not leave that to the engine.
+    pub fn retry_schedule(&self) -> Option<Schedule> {
+        self.settings.get(RETRY_SCHEDULE)?.as_str()?.parse().ok()
     }
 }
 

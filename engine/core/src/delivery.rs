@@ -276,14 +276,34 @@ impl State {
                 }),
             },
             Status::Completed | Status::Failed | Status::Canceled => Ok(Self {
-                status: Status::Pending,
-                due_at: Some(now),
-                run_attempts: 0,
-                run_throttled: 0,
-                cancel_requested: false,
                 forced: true,
-                ..self
+                ..self.fresh_run(now)
             }),
+        }
+    }
+
+    /// One of many that are replayed: what has ended starts a fresh run. Unlike one that a person asks
+    /// for, it waits for a connection that is inactive.
+    pub fn replay(self, now: Timestamp) -> Result<Self, Illegal> {
+        if self.status.is_final() {
+            Ok(self.fresh_run(now))
+        } else {
+            Err(Illegal {
+                from: self.status,
+                to: "replayed",
+            })
+        }
+    }
+
+    fn fresh_run(self, now: Timestamp) -> Self {
+        Self {
+            status: Status::Pending,
+            due_at: Some(now),
+            run_attempts: 0,
+            run_throttled: 0,
+            cancel_requested: false,
+            forced: false,
+            ..self
         }
     }
 }

@@ -73,6 +73,8 @@ ids! {
     DeliveryId,
     /// One try of a delivery.
     AttemptId,
+    /// A bulk replay.
+    ReplayId,
 }
 
 fn uuid_v7(now: Timestamp, random: [u8; 10]) -> Uuid {

@@ -16,6 +16,7 @@ pub mod limits;
 pub mod manifest;
 pub mod mapping;
 pub mod outcome;
+pub mod replay;
 pub mod retry;
 pub mod rule;
 pub mod secret;

@@ -27,6 +27,12 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
+    /// An instant from RFC 3339 text, with any offset; rounded down to milliseconds.
+    pub fn parse(text: &str) -> Option<Self> {
+        let instant: jiff::Timestamp = text.parse().ok()?;
+        Some(Self(instant.as_millisecond()))
+    }
+
     /// Whole seconds since the epoch, rounded down.
     pub fn seconds(self) -> i64 {
         self.0.div_euclid(1000)
@@ -65,6 +71,17 @@ mod tests {
             "2026-03-21T14:18:00.500Z"
         );
         assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn an_instant_is_read_from_what_shows_it() {
+        let instant = Some(Timestamp(1_774_102_680_500));
+        for text in ["2026-03-21T14:18:00.500Z", "2026-03-21T15:18:00.500+01:00"] {
+            assert_eq!(Timestamp::parse(text), instant, "{text}");
+        }
+        for text in ["", "yesterday", "2026-03-21", "1774102680500"] {
+            assert_eq!(Timestamp::parse(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -15,7 +15,6 @@ use heddle_core::time::Timestamp;
 use heddle_egress::{Grant, SendContext};
 use heddle_sandbox::Plugin;
 use heddle_store::{Attempt, AttemptRecord, Claimed, RequestSummary, ResponseDetails, Settled};
-use serde_json::Value;
 use tokio::sync::broadcast;
 
 use crate::conversation::{self, Conversation, Partners};
@@ -194,10 +193,7 @@ impl Deliverer {
                 )
             })?;
         let schedule = connection
-            .settings
-            .get("retry_schedule")
-            .and_then(Value::as_str)
-            .and_then(|text| text.parse().ok())
+            .retry_schedule()
             .map_or_else(|| Arc::clone(&self.parts.schedule), Arc::new);
         let prepared = Arc::new(Prepared {
             connection,

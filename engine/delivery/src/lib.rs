@@ -8,6 +8,7 @@
 //! - [`deliverer`]: one claimed delivery, from its row to its recorded attempt
 //! - [`conversation`]: the step loop between a plugin and its destination
 //! - [`input`]: what a plugin is told
+//! - [`replayer`]: bulk replays, each at its own rate
 //! - [`rescuer`]: leases that lapsed and lanes whose signal was lost
 //!
 //! The queue is the database. Memory holds one small lane per connection with work, and the
@@ -30,6 +31,7 @@ mod deliverer;
 mod dispatcher;
 mod input;
 mod lane;
+mod replayer;
 mod rescuer;
 
 pub use deliverer::Attempted;
@@ -114,6 +116,7 @@ impl Delivery {
             tasks.clone(),
             stop.clone(),
         ));
+        tasks.spawn(replayer::run(parts.clone(), stop.clone()));
         tasks.spawn(rescuer::run(parts, deliverer, stop.clone()));
         Ok(Self { stop, tasks, feed })
     }

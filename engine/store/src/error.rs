@@ -124,6 +124,20 @@ pub enum CancelError {
     Store(#[from] StoreError),
 }
 
+/// Why a bulk replay was not changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReplayError {
+    /// This organisation has no such replay.
+    #[error("there is no such replay")]
+    NotFound,
+    /// It is completed or canceled.
+    #[error("the replay has ended")]
+    AlreadyFinal,
+    /// The store could not.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// Why a store was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {

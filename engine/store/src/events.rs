@@ -330,14 +330,19 @@ pub(crate) fn with_payload(connection: &Connection, id: EventId) -> Result<Event
 /// What the deliveries of events have become during a command, until their events are told.
 #[derive(Default)]
 #[must_use = "the events' counters must be written"]
-pub(crate) struct Moves(BTreeMap<EventId, Vec<(Status, Status)>>);
+pub(crate) struct Moves(BTreeMap<EventId, Vec<(Option<Status>, Status)>>);
 
 impl Moves {
     /// A delivery of this event changed its status.
     pub fn add(&mut self, event: EventId, from: Status, to: Status) {
         if from != to {
-            self.0.entry(event).or_default().push((from, to));
+            self.0.entry(event).or_default().push((Some(from), to));
         }
+    }
+
+    /// This event got another delivery.
+    pub fn made(&mut self, event: EventId, status: Status) {
+        self.0.entry(event).or_default().push((None, status));
     }
 
     /// Writes the counters of the events and what follows from them.
@@ -352,7 +357,7 @@ impl Moves {
 fn count(
     connection: &Connection,
     id: EventId,
-    moves: &[(Status, Status)],
+    moves: &[(Option<Status>, Status)],
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let sql = "SELECT pending, processing, retrying, completed, failed, canceled FROM events WHERE id = ?1";
@@ -360,10 +365,12 @@ fn count(
         .prepare_cached(sql)?
         .query_row([id.as_bytes()], |row| tally(row, 0))?;
     for (from, to) in moves {
-        let left = tally.count_mut(*from);
-        *left = left
-            .checked_sub(1)
-            .ok_or_else(|| StoreError::broken(format!("event {id} lost count")))?;
+        if let Some(from) = from {
+            let left = tally.count_mut(*from);
+            *left = left
+                .checked_sub(1)
+                .ok_or_else(|| StoreError::broken(format!("event {id} lost count")))?;
+        }
         *tally.count_mut(*to) += 1;
     }
     let status = tally.status();

@@ -18,6 +18,7 @@ use heddle_core::connection::Connection as Destination;
 use heddle_core::id::{ConnectionId, OrganisationId, WorkspaceId};
 use heddle_core::rule::Rule;
 use rusqlite::Connection;
+use tokio::sync::Notify;
 
 mod attempts;
 mod cache;
@@ -37,6 +38,7 @@ mod publishable_keys;
 mod reach;
 mod readers;
 mod records;
+mod replays;
 mod rules;
 mod seal;
 mod workspaces;
@@ -46,9 +48,10 @@ mod writer;
 mod tests;
 
 pub use due::DueBoard;
-pub use error::{CancelError, OpenError, RetryError, StoreError};
+pub use error::{CancelError, OpenError, ReplayError, RetryError, StoreError};
 pub use reach::{Reach, ResourceKey};
 pub use records::*;
+pub use replays::MAX_COUNTED;
 
 use cache::Cache;
 use readers::Readers;
@@ -74,6 +77,8 @@ struct Inner {
 #[derive(Default)]
 struct Shared {
     due: DueBoard,
+    /// A bulk replay was made or goes on.
+    replays: Notify,
     connections: Cache<ConnectionId, Arc<Destination>>,
     rules: Cache<WorkspaceId, Arc<[Rule]>>,
     /// Keys are never changed, so that nothing is ever forgotten here.

@@ -4,7 +4,10 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// In order; the first makes version 1. What was published is never edited.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_first.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_first.sql"),
+    include_str!("../migrations/0002_replays.sql"),
+];
 
 /// The version that this program writes.
 pub(crate) fn latest() -> i64 {

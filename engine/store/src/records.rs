@@ -7,9 +7,11 @@ use heddle_core::delivery::{State, Status, Tally};
 use heddle_core::event::Event;
 use heddle_core::exchange::Header;
 use heddle_core::id::{
-    AttemptId, ConnectionId, DeliveryId, EventId, OrganisationId, PublishableKeyId, RuleId, WorkspaceId,
+    AttemptId, ConnectionId, DeliveryId, EventId, OrganisationId, PublishableKeyId, ReplayId, RuleId,
+    WorkspaceId,
 };
 use heddle_core::outcome::{Outcome, OutcomeCode};
+use heddle_core::replay::{Filter, Progress, Rules};
 use heddle_core::retry::Schedule;
 use heddle_core::rule::Rule;
 use heddle_core::secret::Secret;
@@ -311,4 +313,53 @@ pub enum Settled {
     },
     /// It is not: its lease had lapsed and the delivery has moved on.
     Stale,
+}
+
+/// A bulk replay, and how far it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Replay {
+    pub id: ReplayId,
+    pub organisation: OrganisationId,
+    pub workspace: WorkspaceId,
+    pub rules: Rules,
+    pub filter: Filter,
+    /// Rows a second.
+    pub rate: u32,
+    pub progress: Progress,
+    /// How many rows it was to look at when it was made: deliveries, or events with current rules.
+    pub total: u32,
+    /// The last row that it has passed over.
+    pub behind: Option<[u8; 16]>,
+    /// Rows that it has passed over.
+    pub processed: u32,
+    /// Deliveries that were tried anew.
+    pub replayed: u32,
+    /// Deliveries that were made by a rule that had none of that event.
+    pub created: u32,
+    /// Rows at which there was nothing to do (any more): changed since, or their rule deleted.
+    pub skipped: u32,
+    pub created_by: String,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub completed_at: Option<Timestamp>,
+}
+
+/// The rows that a replay takes next.
+#[derive(Clone, Debug)]
+pub enum ReplayRows {
+    /// Original rules: these deliveries, by id.
+    Deliveries(Vec<DeliveryId>),
+    /// Current rules: these events, by id.
+    Events(Vec<Event>),
+}
+
+/// What is to be done with the rows that a replay took.
+#[derive(Clone, Debug)]
+pub enum ReplayWork {
+    /// Try these anew.
+    Deliveries(Vec<DeliveryId>),
+    /// Events with the deliveries that the rules of now call for. One that is there already is tried
+    /// anew if the filter asks for its status.
+    Events(Vec<Acceptance>),
 }

@@ -31,6 +31,7 @@ pub(crate) struct Effects {
     due: Vec<(ConnectionId, Timestamp)>,
     connections: Vec<ConnectionId>,
     rules: Vec<WorkspaceId>,
+    replays: bool,
 }
 
 impl Effects {
@@ -47,6 +48,12 @@ impl Effects {
     /// The rules of this workspace changed.
     pub fn rules(&mut self, workspace: WorkspaceId) {
         self.rules.push(workspace);
+    }
+
+    /// A bulk replay was made or goes on. Told even when the command is undone: it only makes the
+    /// replayer look.
+    pub fn replays(&mut self) {
+        self.replays = true;
     }
 
     fn mark(&self) -> [usize; 3] {
@@ -67,6 +74,9 @@ impl Effects {
             shared.rules.forget(workspace);
         }
         shared.due.add(self.due);
+        if self.replays {
+            shared.replays.notify_one();
+        }
     }
 }
 

@@ -11,7 +11,6 @@ use heddle_core::rule::{Match, Rule};
 use heddle_core::time::Timestamp;
 use heddle_store::{Acceptance, NewDelivery};
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::App;
@@ -202,14 +201,7 @@ pub async fn matched(
 /// Due by the connection's own schedule, if it has one.
 async fn first_state(app: &App, rule: &Rule, now: Timestamp) -> Result<State, ApiError> {
     let connection = app.store.connection_for_delivery(rule.connection).await?;
-    let own = connection.as_deref().and_then(|connection| {
-        connection
-            .settings
-            .get(crate::settings::RETRY_SCHEDULE)
-            .and_then(Value::as_str)?
-            .parse()
-            .ok()
-    });
+    let own = connection.and_then(|connection| connection.retry_schedule());
     let seed = u64::from_le_bytes(app.random());
     Ok(State::new(now, own.as_ref().unwrap_or(&app.schedule), seed))
 }

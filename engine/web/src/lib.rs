@@ -39,6 +39,7 @@ mod health;
 mod integrations;
 mod keys;
 mod permission;
+mod replays;
 mod routes;
 mod rules;
 mod settings;
@@ -147,6 +148,13 @@ fn api() -> Routes {
             P::EventsRead,
             deliveries::response_details,
         )
+        .get("/replays", P::EventsReplay, replays::list)
+        .post("/replays", P::EventsReplay, replays::create)
+        .post("/replays/preview", P::EventsReplay, replays::preview)
+        .get("/replays/{replay}", P::EventsReplay, replays::get)
+        .post("/replays/{replay}/pause", P::EventsReplay, replays::pause)
+        .post("/replays/{replay}/resume", P::EventsReplay, replays::resume)
+        .post("/replays/{replay}/cancel", P::EventsReplay, replays::cancel)
 }
 
 /// Every route of the API, for tests and documents.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use heddle_core::connection::Connection;
+use heddle_core::connection::{Connection, RETRY_SCHEDULE};
 use heddle_core::manifest::{Field, FieldFormat, FieldKind, Manifest};
 use heddle_core::retry::Schedule;
 use heddle_core::secret::{MASK, Secret};
@@ -21,9 +21,6 @@ use crate::headers;
 
 /// The longest value of one setting, in bytes.
 pub const MAX_VALUE_BYTES: usize = 4096;
-
-/// How often a delivery is tried and when; every connection may set it.
-pub const RETRY_SCHEDULE: &str = "retry_schedule";
 
 /// How many deliveries go out at once; every connection may set it.
 pub const CONCURRENCY: &str = "concurrency";

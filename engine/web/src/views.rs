@@ -16,11 +16,18 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use crate::error::ApiError;
+
 /// A whole list, or a page of one.
 pub fn list(records: Vec<Value>, limit: Option<usize>, next_cursor: Option<String>) -> Value {
     let count = records.len();
     // The contract has `limit` above zero, also where a list is never cut.
     json!({"count": count, "limit": limit.unwrap_or(count.max(1)), "next_cursor": next_cursor, "records": records})
+}
+
+/// An answer with a type of its own.
+pub fn shown(answer: &impl Serialize) -> Result<Value, ApiError> {
+    serde_json::to_value(answer).map_err(|error| ApiError::Internal(error.to_string()))
 }
 
 /// A workspace.

@@ -28,6 +28,7 @@ mod lifecycle;
 mod lists;
 mod opening;
 mod property;
+mod replays;
 mod tenancy;
 
 const NOW: Timestamp = Timestamp(1_774_000_000_000);
