@@ -450,6 +450,15 @@ async fn the_integrations_describe_themselves_in_the_contracts_words() {
         sorted(actions("intercom")),
         ["add_tag", "remove_tag", "track_event", "upsert_contact"]
     );
+    assert_eq!(
+        sorted(actions("pipedrive")),
+        [
+            "add_label_to_person",
+            "remove_label_from_person",
+            "sync_person",
+            "update_person_field"
+        ]
+    );
     assert_eq!(actions("webhook"), ["send_webhook"]);
 }
 
