@@ -115,7 +115,7 @@ CREATE TABLE machine_keys (
     name TEXT NOT NULL,
     secret BLOB NOT NULL, -- sealed
     created_at INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+, permissions TEXT CHECK (json_valid(permissions)), workspaces BLOB CHECK (length(workspaces) > 0 AND length(workspaces) % 16 = 0), created_by TEXT, expires_at INTEGER, revoked_at INTEGER) STRICT, WITHOUT ROWID;
 
 CREATE TABLE meta (
     name TEXT PRIMARY KEY,
@@ -206,6 +206,8 @@ CREATE INDEX forced_lanes ON deliveries (connection, due_at) WHERE forced = 1 AN
 CREATE INDEX lanes ON deliveries (connection, due_at) WHERE due_at IS NOT NULL;
 
 CREATE INDEX leases ON deliveries (leased_until) WHERE leased_until IS NOT NULL;
+
+CREATE INDEX machine_keys_of_organisation ON machine_keys (organisation, created_at);
 
 CREATE INDEX replays_of_organisation ON replays (organisation, id);
 

@@ -14,6 +14,7 @@ mod guard;
 mod history;
 mod ingest;
 mod isolation;
+mod keys;
 mod plugins;
 mod replays;
 mod retries;

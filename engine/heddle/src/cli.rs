@@ -54,7 +54,7 @@ enum Command {
         #[arg(long)]
         once: bool,
     },
-    /// Make machine keys for the API
+    /// Make, list and revoke machine keys for the API
     Keys {
         #[command(subcommand)]
         command: KeysCommand,
@@ -78,6 +78,27 @@ enum KeysCommand {
         /// The organisation's id, or the word new [default: the first organisation]
         #[arg(long, value_name = "ID|new")]
         organization: Option<String>,
+        /// Limit it to this workspace; may be given several times [default: all of the organisation]
+        #[arg(long, value_name = "ID")]
+        workspace: Vec<String>,
+        /// Allow it this, such as events:emit; may be given several times [default: everything]
+        #[arg(long, value_name = "WORD")]
+        permission: Vec<String>,
+        /// Let it expire after this time, such as 12h or 90d [default: never]
+        #[arg(long, value_name = "TIME")]
+        expires_in: Option<String>,
+    },
+    /// List the machine keys of an organisation, one JSON object a line, without secrets
+    List {
+        /// The organisation's id [default: the first organisation]
+        #[arg(long, value_name = "ID")]
+        organization: Option<String>,
+    },
+    /// End a machine key for good; a running server refuses it within a second
+    Revoke {
+        /// The key: mk_…
+        #[arg(long)]
+        access_key: String,
     },
     /// Print a bearer token of a key, good for one minute: curl -H "Authorization: Bearer $(heddle keys token …)"
     Token {
@@ -136,8 +157,28 @@ fn run(cli: Cli) -> Result<()> {
             block_on(demo::run(&settings, once))
         }
         Command::Keys {
-            command: KeysCommand::Create { name, organization },
-        } => block_on(keys::create(&settings, &name, organization.as_deref())),
+            command:
+                KeysCommand::Create {
+                    name,
+                    organization,
+                    workspace,
+                    permission,
+                    expires_in,
+                },
+        } => {
+            let limits = keys::Limits {
+                workspaces: workspace,
+                permissions: permission,
+                life: expires_in.as_deref().map(keys::life).transpose()?,
+            };
+            block_on(keys::create(&settings, &name, organization.as_deref(), &limits))
+        }
+        Command::Keys {
+            command: KeysCommand::List { organization },
+        } => block_on(keys::list(&settings, organization.as_deref())),
+        Command::Keys {
+            command: KeysCommand::Revoke { access_key },
+        } => block_on(keys::revoke(&settings, &access_key)),
         Command::Keys {
             command: KeysCommand::Token { access_key },
         } => block_on(keys::print_token(&settings, &access_key)),

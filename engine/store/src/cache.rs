@@ -44,6 +44,11 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
             .ok_or(Generation(entries.generation))
     }
 
+    /// What to give to [`Self::insert`] with an entry that is read although one is there.
+    pub fn generation(&self) -> Generation {
+        Generation(self.0.read().unwrap_or_else(PoisonError::into_inner).generation)
+    }
+
     /// Keeps an entry, unless something was written since it was read.
     pub fn insert(&self, read: Generation, key: K, value: V) {
         let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);

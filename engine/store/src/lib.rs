@@ -17,6 +17,7 @@ use std::sync::Arc;
 use heddle_core::connection::Connection as Destination;
 use heddle_core::id::{ConnectionId, OrganisationId, WorkspaceId};
 use heddle_core::rule::Rule;
+use heddle_core::time::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::Notify;
 
@@ -81,8 +82,8 @@ struct Shared {
     replays: Notify,
     connections: Cache<ConnectionId, Arc<Destination>>,
     rules: Cache<WorkspaceId, Arc<[Rule]>>,
-    /// Keys are never changed, so that nothing is ever forgotten here.
-    machine_keys: Cache<String, MachineKey>,
+    /// With when each was read: another process may revoke one.
+    machine_keys: Cache<String, (MachineKey, Timestamp)>,
     publishable_keys: Cache<String, (PublishableKey, WorkspaceId, OrganisationId)>,
 }
 

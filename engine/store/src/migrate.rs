@@ -7,6 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_first.sql"),
     include_str!("../migrations/0002_replays.sql"),
+    include_str!("../migrations/0003_key_scopes.sql"),
 ];
 
 /// The version that this program writes.

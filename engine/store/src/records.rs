@@ -41,7 +41,7 @@ pub enum Synchronous {
 }
 
 /// A pair of keys by which a back end signs its calls.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct MachineKey {
     /// `mk_…`; the `kid` of the token.
@@ -49,7 +49,17 @@ pub struct MachineKey {
     pub organisation: OrganisationId,
     pub name: String,
     pub secret: Secret,
+    /// The words of what it may do; `None` is everything.
+    pub permissions: Option<Vec<String>>,
+    /// The only workspaces that it opens, each once; `None` is all of the organisation.
+    pub workspaces: Option<Arc<[WorkspaceId]>>,
+    /// The access key of the caller that made it; `None` is the operator.
+    pub created_by: Option<String>,
     pub created_at: Timestamp,
+    /// From when on it is refused.
+    pub expires_at: Option<Timestamp>,
+    /// Since when it is refused for good.
+    pub revoked_at: Option<Timestamp>,
 }
 
 /// The tenant boundary.

@@ -32,6 +32,7 @@ pub(crate) struct Effects {
     connections: Vec<ConnectionId>,
     rules: Vec<WorkspaceId>,
     replays: bool,
+    machine_keys: Vec<String>,
 }
 
 impl Effects {
@@ -56,14 +57,25 @@ impl Effects {
         self.replays = true;
     }
 
-    fn mark(&self) -> [usize; 3] {
-        [self.due.len(), self.connections.len(), self.rules.len()]
+    /// This machine key changed.
+    pub fn machine_key(&mut self, access_key: String) {
+        self.machine_keys.push(access_key);
     }
 
-    fn back_to(&mut self, mark: [usize; 3]) {
+    fn mark(&self) -> [usize; 4] {
+        [
+            self.due.len(),
+            self.connections.len(),
+            self.rules.len(),
+            self.machine_keys.len(),
+        ]
+    }
+
+    fn back_to(&mut self, mark: [usize; 4]) {
         self.due.truncate(mark[0]);
         self.connections.truncate(mark[1]);
         self.rules.truncate(mark[2]);
+        self.machine_keys.truncate(mark[3]);
     }
 
     fn tell(self, shared: &Shared) {
@@ -72,6 +84,9 @@ impl Effects {
         }
         for workspace in &self.rules {
             shared.rules.forget(workspace);
+        }
+        for access_key in &self.machine_keys {
+            shared.machine_keys.forget(access_key);
         }
         shared.due.add(self.due);
         if self.replays {

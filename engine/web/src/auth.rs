@@ -15,6 +15,7 @@ use crate::App;
 use crate::caller::{Caller, Credential};
 use crate::error::ApiError;
 use crate::keys::{is_access_key, is_publishable_key};
+use crate::machine_keys::permissions_of;
 use crate::permission::{Access, Permission, Permissions};
 
 /// The headers that carry a publishable key, ours first.
@@ -139,15 +140,30 @@ async fn publishable(app: &App, text: &str) -> Result<Caller, ApiError> {
 
 async fn machine(app: &App, token: &str) -> Result<Caller, ApiError> {
     let access_key = named_key(token)?;
-    let key = app.store.machine_key(&access_key).await?.ok_or(NOT_GENUINE)?;
+    let now = app.clock.now();
+    let key = app
+        .store
+        .machine_key(&access_key, now)
+        .await?
+        .ok_or(NOT_GENUINE)?;
     let claims = genuine_claims(token, key.secret.reveal())?;
-    claims.check(&access_key, key.organisation, app.clock.now())?;
-    Ok(Caller::new(
-        access_key,
-        Reach::from(key.organisation),
-        Permissions::ALL,
-        Credential::Machine,
-    ))
+    claims.check(&access_key, key.organisation, now)?;
+    if key.revoked_at.is_some() {
+        return Err(refused("key_revoked", "The machine key was revoked."));
+    }
+    if key.expires_at.is_some_and(|at| at <= now) {
+        return Err(refused(
+            "key_expired",
+            "The machine key has expired; make another one.",
+        ));
+    }
+    let permissions = permissions_of(&key);
+    let reach = Reach {
+        workspaces: key.workspaces,
+        ..Reach::from(key.organisation)
+    };
+    let caller = Caller::new(access_key, reach, permissions, Credential::Machine);
+    Ok(caller.until(key.expires_at))
 }
 
 /// The access key that the token says it is signed by.

@@ -4,6 +4,7 @@
 
 use axum::extract::FromRequestParts;
 use heddle_core::id::OrganisationId;
+use heddle_core::time::Timestamp;
 use heddle_store::Reach;
 use http::request::Parts;
 
@@ -22,6 +23,8 @@ pub struct Caller {
     permissions: Permissions,
     /// By which kind of credential it came.
     credential: Credential,
+    /// When its credential ends, if that is known.
+    expires_at: Option<Timestamp>,
 }
 
 /// The kinds of credentials.
@@ -41,7 +44,23 @@ impl Caller {
             reach,
             permissions,
             credential,
+            expires_at: None,
         }
+    }
+
+    /// The same, until then.
+    pub fn until(self, expires_at: Option<Timestamp>) -> Self {
+        Self { expires_at, ..self }
+    }
+
+    /// When its credential ends, if that is known.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.expires_at
+    }
+
+    /// What it may do.
+    pub fn permissions(&self) -> Permissions {
+        self.permissions
     }
 
     /// What the store may find for it. Every verb of the store that looks something up takes it.

@@ -6,7 +6,7 @@
 //!   `caller` what a handler knows of who is there; `extract` reads what they ask; `views` writes the answers
 //! - `error` is what can go wrong and the one mapping of it to HTTP; `frame` is around every route
 //! - `cors` is for the two ingestion operations alone
-//! - `workspaces`, `connections` (with `settings` and `headers`), `integrations`, `rules`, `events` (with `emit`),
+//! - `workspaces`, `machine_keys`, `connections` (with `settings` and `headers`), `integrations`, `rules`, `events` (with `emit`),
 //!   `deliveries` and `health` are the operations
 //!
 //! Whatever an operation looks up, it looks up within the caller's reach: ids from outside of it are ids
@@ -38,6 +38,7 @@ mod headers;
 mod health;
 mod integrations;
 mod keys;
+mod machine_keys;
 mod permission;
 mod replays;
 mod routes;
@@ -46,6 +47,7 @@ mod settings;
 mod views;
 mod workspaces;
 
+pub use machine_keys::{MAX_WORKSPACES, shown as machine_key};
 pub use permission::{Access, Permission, Permissions, Route};
 
 use routes::Routes;
@@ -145,7 +147,8 @@ fn api() -> Routes {
         )
         .get(
             "/events/{event}/rules/{rule}/attempts/{attempt}/response-details",
-            P::EventsRead,
+            // A destination may repeat in its answer what it was sent.
+            P::PayloadRead,
             deliveries::response_details,
         )
         .get("/replays", P::EventsReplay, replays::list)
@@ -155,6 +158,9 @@ fn api() -> Routes {
         .post("/replays/{replay}/pause", P::EventsReplay, replays::pause)
         .post("/replays/{replay}/resume", P::EventsReplay, replays::resume)
         .post("/replays/{replay}/cancel", P::EventsReplay, replays::cancel)
+        .get("/keys", P::KeysRead, machine_keys::list)
+        .post("/keys", P::KeysWrite, machine_keys::create)
+        .delete("/keys/{access_key}", P::KeysWrite, machine_keys::revoke)
 }
 
 /// Every route of the API, for tests and documents.

@@ -30,6 +30,29 @@ pub fn shown(answer: &impl Serialize) -> Result<Value, ApiError> {
     serde_json::to_value(answer).map_err(|error| ApiError::Internal(error.to_string()))
 }
 
+/// A whole list, or a page of one, of records that have a type of their own.
+#[derive(Debug, Serialize)]
+pub struct List<T> {
+    count: usize,
+    limit: usize,
+    next_cursor: Option<String>,
+    records: Vec<T>,
+}
+
+impl<T> List<T> {
+    /// A list that is never cut.
+    pub fn whole(records: Vec<T>) -> Self {
+        let count = records.len();
+        // The contract has `limit` above zero, also where a list is never cut.
+        Self {
+            count,
+            limit: count.max(1),
+            next_cursor: None,
+            records,
+        }
+    }
+}
+
 /// A workspace.
 pub fn workspace(workspace: &Workspace) -> Value {
     json!({

@@ -108,7 +108,7 @@ struct Scene {
 }
 
 async fn play(engine: &Engine, show: &Show, receiver: SocketAddr) -> Result<Scene> {
-    let key = crate::keys::make(&engine.store, "demo", None).await?;
+    let key = crate::keys::make(&engine.store, "demo", None, &Default::default()).await?;
     let api = Api {
         router: engine.router.clone(),
         key: key.clone(),

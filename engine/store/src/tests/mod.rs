@@ -24,6 +24,7 @@ use crate::*;
 
 mod changes;
 mod faults;
+mod keys;
 mod lifecycle;
 mod lists;
 mod opening;
@@ -36,6 +37,22 @@ const MASTER_KEY: [u8; 32] = [7; 32];
 
 fn later(milliseconds: u64) -> Timestamp {
     NOW.plus(Duration::from_millis(milliseconds))
+}
+
+/// One that may do everything in its organisation.
+fn machine_key(access_key: &str, organisation: OrganisationId) -> MachineKey {
+    MachineKey {
+        access_key: access_key.into(),
+        organisation,
+        name: "CI".into(),
+        secret: Secret::new("hunter2-of-the-machine"),
+        permissions: None,
+        workspaces: None,
+        created_by: None,
+        created_at: NOW,
+        expires_at: None,
+        revoked_at: None,
+    }
 }
 
 fn schedule() -> Schedule {

@@ -139,17 +139,11 @@ fn two_processes_may_make_the_same_database_at_once() {
 async fn a_key_that_another_process_makes_is_seen() {
     let world = World::new();
     let organisation = world.tenant("Academy").await.organisation;
-    assert!(world.store.machine_key("mk_other").await.unwrap().is_none());
+    assert!(world.store.machine_key("mk_other", NOW).await.unwrap().is_none());
     let other = Store::open(config(world.path())).unwrap();
-    let key = MachineKey {
-        access_key: "mk_other".into(),
-        organisation,
-        name: "CI".into(),
-        secret: Secret::new("hunter2-of-the-machine"),
-        created_at: NOW,
-    };
+    let key = machine_key("mk_other", organisation);
     other.create_machine_key(key).await.unwrap();
-    let seen = world.store.machine_key("mk_other").await.unwrap().unwrap();
+    let seen = world.store.machine_key("mk_other", NOW).await.unwrap().unwrap();
     assert_eq!(
         (seen.secret.reveal(), seen.organisation),
         ("hunter2-of-the-machine", organisation)
@@ -161,13 +155,7 @@ async fn no_secret_is_in_the_files_in_clear_and_they_are_their_owners_alone() {
     let world = World::new();
     let tenant = world.tenant("Academy").await;
     let destination = world.destination(tenant).await;
-    let key = MachineKey {
-        access_key: "mk_visible".into(),
-        organisation: tenant.organisation,
-        name: "CI".into(),
-        secret: Secret::new("hunter2-of-the-machine"),
-        created_at: NOW,
-    };
+    let key = machine_key("mk_visible", tenant.organisation);
     world.store.create_machine_key(key).await.unwrap();
     let opened = world
         .store

@@ -1,6 +1,7 @@
 //! The API as a caller sees it: the whole router over a real store and a real plugin, without a
 //! listener. Time stands still unless a test turns it.
 
+mod access;
 mod connections;
 mod deliveries;
 mod door;
