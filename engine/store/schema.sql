@@ -109,6 +109,15 @@ CREATE TABLE events (
     CHECK ((completed_at IS NOT NULL) = (pending + processing + retrying = 0))
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE idempotency_keys (
+    workspace BLOB NOT NULL CHECK (length(workspace) = 16),
+    key BLOB NOT NULL CHECK (length(key) = 32),
+    fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 32),
+    event BLOB NOT NULL CHECK (length(event) = 16),
+    accepted_at INTEGER NOT NULL,
+    PRIMARY KEY (workspace, key)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE machine_keys (
     access_key TEXT PRIMARY KEY,
     organisation BLOB NOT NULL REFERENCES organisations (id),
@@ -202,6 +211,8 @@ CREATE INDEX events_of_organisation ON events (organisation, id);
 CREATE INDEX events_of_workspace ON events (workspace, id);
 
 CREATE INDEX forced_lanes ON deliveries (connection, due_at) WHERE forced = 1 AND due_at IS NOT NULL;
+
+CREATE INDEX idempotency_keys_by_age ON idempotency_keys (accepted_at);
 
 CREATE INDEX lanes ON deliveries (connection, due_at) WHERE due_at IS NOT NULL;
 

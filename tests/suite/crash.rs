@@ -20,7 +20,7 @@ const EMITTERS: usize = 4;
 
 /// The engine as the emitters know it.
 #[derive(Clone)]
-enum Line {
+pub enum Line {
     /// Up, for the n-th time.
     Up(usize, Api),
     /// The test is over.
@@ -28,10 +28,11 @@ enum Line {
 }
 
 /// Random numbers from a seed (SplitMix64), so that a failure can be repeated.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, limit: usize) -> usize {
+    /// A number below `limit`.
+    pub fn below(&mut self, limit: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -40,7 +41,8 @@ impl Random {
     }
 }
 
-fn seed() -> u64 {
+/// Given in the environment, else from the clock.
+pub fn seed() -> u64 {
     let given = std::env::var("HEDDLE_TEST_SEED")
         .ok()
         .and_then(|text| text.parse().ok());

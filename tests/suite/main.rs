@@ -4,6 +4,7 @@
 mod auth;
 mod bulk;
 mod cli;
+mod cloudevents;
 mod contract;
 mod crash;
 // A full disk is played with a Linux tool.
@@ -12,8 +13,10 @@ mod disk;
 mod fan_out;
 mod guard;
 mod history;
+mod idempotency;
 mod ingest;
 mod isolation;
+mod json;
 mod keys;
 mod plugins;
 mod replays;

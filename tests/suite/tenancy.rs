@@ -155,7 +155,8 @@ async fn no_route_gives_one_organisation_anything_of_another() {
             expect_refused(thief.api.post("/rules", &rule).await);
         }
         let event = json!({"workspace": victim.workspace.id, "event": "a", "payload": {"n": 1}});
-        expect_refused(thief.api.post("/events", &event).await);
+        let refused = thief.api.post("/events", &event).await.expect_error(400);
+        assert_eq!(refused["code"], "unknown_workspace");
         let bulk = thief.api.post("/events/bulk", &json!([event])).await;
         assert!(bulk.status != 201 && !bulk.text.contains("\"id\""), "{bulk:?}");
     }

@@ -56,6 +56,13 @@ pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
 }
 
+/// Whether `text` is an instant as RFC 3339 writes it: date, time and offset.
+pub fn is_rfc3339(text: &str) -> bool {
+    // The parser reads more than that: annotations, leap seconds, other separators.
+    let plain = |byte: u8| byte.is_ascii_digit() || b"-:TtZz.+".contains(&byte);
+    text.bytes().all(plain) && text.parse::<jiff::Timestamp>().is_ok()
+}
+
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
@@ -81,6 +88,24 @@ mod tests {
         }
         for text in ["", "yesterday", "2026-03-21", "1774102680500"] {
             assert_eq!(Timestamp::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_instant_has_a_date_a_time_and_an_offset() {
+        for good in ["2026-03-21T14:18:00Z", "2026-03-21t14:18:00.123456789+05:30"] {
+            assert!(is_rfc3339(good), "{good}");
+        }
+        for bad in [
+            "",
+            "2026-03-21",
+            "2026-03-21T14:18:00",
+            "2026-03-21 14:18:00Z",
+            "2026-13-21T14:18:00Z",
+            "2026-03-21T14:18:00Z[Europe/Berlin]",
+            "now",
+        ] {
+            assert!(!is_rfc3339(bad), "{bad}");
         }
     }
 

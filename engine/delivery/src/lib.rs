@@ -9,6 +9,7 @@
 //! - [`conversation`]: the step loop between a plugin and its destination
 //! - [`input`]: what a plugin is told
 //! - [`replayer`]: bulk replays, each at its own rate
+//! - [`pruner`]: what is past its time
 //! - [`rescuer`]: leases that lapsed and lanes whose signal was lost
 //!
 //! The queue is the database. Memory holds one small lane per connection with work, and the
@@ -31,6 +32,7 @@ mod deliverer;
 mod dispatcher;
 mod input;
 mod lane;
+mod pruner;
 mod replayer;
 mod rescuer;
 
@@ -117,6 +119,7 @@ impl Delivery {
             stop.clone(),
         ));
         tasks.spawn(replayer::run(parts.clone(), stop.clone()));
+        tasks.spawn(pruner::run(parts.clone(), stop.clone()));
         tasks.spawn(rescuer::run(parts, deliverer, stop.clone()));
         Ok(Self { stop, tasks, feed })
     }

@@ -11,22 +11,24 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, params, params_from_it
 
 use crate::error::StoreError;
 use crate::reach::Reach;
-use crate::records::{Acceptance, EventFilter, EventRecord, Page, PageOf};
+use crate::records::{Acceptance, Accepted, Emission, EventFilter, EventRecord, Page, PageOf};
 use crate::writer::Effects;
-use crate::{Store, columns, deliveries, page};
+use crate::{Store, columns, deliveries, idempotency, page};
 
 impl Store {
-    /// Writes events and their deliveries: all of them, or none and an error. Returns when the disk
-    /// has them. The events' organisation is that of their workspace.
-    pub async fn accept_events(&self, acceptances: Vec<Acceptance>) -> Result<Vec<EventRecord>, StoreError> {
-        let bytes = acceptances
+    /// Writes events and their deliveries in one transaction. Returns when the disk has them, with what
+    /// became of each; an error is that of all. The events' organisation is that of their workspace.
+    pub async fn accept(&self, emissions: Vec<Emission>) -> Result<Vec<Accepted>, StoreError> {
+        let bytes = emissions
             .iter()
-            .map(|a| a.event.payload.len() + 256 * (a.deliveries.len() + 2))
+            .map(|Emission { acceptance, .. }| {
+                acceptance.event.payload.len() + 256 * (acceptance.deliveries.len() + 2)
+            })
             .sum();
         self.write(bytes, move |connection, effects| {
-            acceptances
+            emissions
                 .iter()
-                .map(|acceptance| accept(connection, effects, acceptance))
+                .map(|emission| accept_once(connection, effects, emission))
                 .collect()
         })
         .await
@@ -94,6 +96,29 @@ fn tally(row: &Row<'_>, first: usize) -> rusqlite::Result<Tally> {
         failed: row.get(first + 4)?,
         canceled: row.get(first + 5)?,
     })
+}
+
+fn accept_once(
+    connection: &Connection,
+    effects: &mut Effects,
+    emission: &Emission,
+) -> Result<Accepted, StoreError> {
+    let (event, once) = (&emission.acceptance.event, emission.once.as_ref());
+    if let Some(once) = once
+        && let Some((known, same)) = idempotency::find(connection, event.workspace, once, event.created_at)?
+        && let Some(known) = find_any(connection, known)?
+    {
+        return Ok(if same {
+            Accepted::Replayed(known)
+        } else {
+            Accepted::KeyTaken
+        });
+    }
+    let record = accept(connection, effects, &emission.acceptance)?;
+    if let Some(once) = once {
+        idempotency::put(connection, event.workspace, once, event.id, event.created_at)?;
+    }
+    Ok(Accepted::New(record))
 }
 
 fn accept(
@@ -295,6 +320,13 @@ pub(crate) fn find(
         .query_row([id.as_bytes(), reach.organisation.as_bytes()], from_row)
         .optional()?
         .filter(|event| is_within(reach, event)))
+}
+
+/// An event by its id, whatever its organisation.
+fn find_any(connection: &Connection, id: EventId) -> Result<Option<EventRecord>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM events WHERE id = ?1");
+    let mut statement = connection.prepare_cached(&sql)?;
+    Ok(statement.query_row([id.as_bytes()], from_row).optional()?)
 }
 
 fn payload(connection: &Connection, reach: &Reach, id: EventId) -> Result<Option<Arc<str>>, StoreError> {

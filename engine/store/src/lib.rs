@@ -30,6 +30,7 @@ mod deliveries;
 mod due;
 mod error;
 mod events;
+mod idempotency;
 mod machine_keys;
 mod migrate;
 mod open;

@@ -8,6 +8,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_first.sql"),
     include_str!("../migrations/0002_replays.sql"),
     include_str!("../migrations/0003_key_scopes.sql"),
+    include_str!("../migrations/0004_idempotency.sql"),
 ];
 
 /// The version that this program writes.

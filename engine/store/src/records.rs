@@ -145,6 +145,35 @@ pub struct Acceptance {
     pub deliveries: Vec<NewDelivery>,
 }
 
+/// An acceptance, and what keeps it from happening twice.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct Emission {
+    pub acceptance: Acceptance,
+    /// `None`: it is accepted however often it comes.
+    pub once: Option<Once>,
+}
+
+/// What an emitter calls its event by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Once {
+    /// Of the name, which is the workspace's.
+    pub key: [u8; 32],
+    /// Of the event: the same name for another event is a mistake.
+    pub fingerprint: [u8; 32],
+}
+
+/// What became of an emission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// It is accepted now.
+    New(EventRecord),
+    /// It was accepted before, as this event.
+    Replayed(EventRecord),
+    /// Another event has its key.
+    KeyTaken,
+}
+
 /// A delivery to make. Its connection is the one that its rule names at the commit; when the rule
 /// was deleted since it was matched, the delivery is not made.
 #[derive(Clone, Debug)]

@@ -15,7 +15,7 @@ const ORIGIN: (HeaderName, HeaderValue) = (ACCESS_CONTROL_ALLOW_ORIGIN, HeaderVa
 const EXPOSED: (HeaderName, HeaderValue) = (
     ACCESS_CONTROL_EXPOSE_HEADERS,
     HeaderValue::from_static(
-        "ratelimit-limit, ratelimit-remaining, ratelimit-reset, retry-after, x-request-id",
+        "idempotent-replay, ratelimit-limit, ratelimit-remaining, ratelimit-reset, retry-after, x-request-id",
     ),
 );
 
@@ -27,7 +27,9 @@ pub async fn preflight() -> Response {
         (
             ACCESS_CONTROL_ALLOW_HEADERS,
             HeaderValue::from_static(
-                "content-type, x-meshes-publishable-key, x-heddle-publishable-key, x-meshes-client, idempotency-key",
+                "content-type, x-meshes-publishable-key, x-heddle-publishable-key, x-meshes-client, idempotency-key, \
+                 ce-specversion, ce-id, ce-source, ce-type, ce-subject, ce-time, ce-datacontenttype, \
+                 ce-dataschema, ce-resource, ce-resourceid, ce-workspace",
             ),
         ),
         // Two hours is the most that browsers keep.

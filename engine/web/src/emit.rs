@@ -1,5 +1,5 @@
 //! What a product sends: read, checked and matched. Pure but for the lookups that it is given, and the
-//! same for one event and for a bulk.
+//! same for one event and for a bulk. Heddle's own format is read here; `cloudevents` has the other one.
 
 use std::sync::Arc;
 
@@ -9,13 +9,14 @@ use heddle_core::id::{DeliveryId, EventId, WorkspaceId};
 use heddle_core::json::{PayloadError, check_payload};
 use heddle_core::rule::{Match, Rule};
 use heddle_core::time::Timestamp;
-use heddle_store::{Acceptance, NewDelivery};
+use heddle_store::{Acceptance, Emission, NewDelivery};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::App;
 use crate::caller::{Caller, Credential};
 use crate::error::{ApiError, Problem};
+use crate::idempotency::{self, HeaderKey, KEY_RULE, Name, is_key};
 use crate::rules::LABEL_RULE;
 
 /// An event as it was sent. Members that are not named here are ignored.
@@ -33,16 +34,25 @@ struct Envelope<'a> {
     kind: Option<&'a RawValue>,
     #[serde(borrow)]
     workspace: Option<&'a RawValue>,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
 }
+
+/// What an event's name must be.
+pub const EVENT_RULE: &str =
+    "must be a name of 1 to 128 bytes without control characters, * or spaces around it";
 
 /// An event that passed every check that needs no lookup.
 #[derive(Debug)]
+#[allow(missing_docs)]
 pub struct Checked {
-    workspace: Option<WorkspaceId>,
-    event: String,
-    resource: String,
-    resource_id: Option<String>,
-    payload: Arc<str>,
+    pub workspace: Option<WorkspaceId>,
+    pub event: String,
+    pub resource: String,
+    pub resource_id: Option<String>,
+    pub payload: Arc<str>,
+    /// What its emitter calls it by.
+    pub name: Option<Name>,
 }
 
 /// Reads one event's JSON text.
@@ -58,7 +68,7 @@ pub fn check(text: &str) -> Result<Checked, ApiError> {
     let envelope: Envelope =
         serde_json::from_str(text).map_err(|error| ApiError::MalformedJson(error.to_string()))?;
     let mut problems = Vec::new();
-    let payload = payload(envelope.payload, &mut problems)?;
+    let payload = payload("payload", envelope.payload.map(RawValue::get), &mut problems)?;
     let mut text_of = |param: &str, raw: Option<&RawValue>, check: fn(&str) -> bool, rule: &str| {
         let text = serde_json::from_str::<Option<String>>(raw?.get());
         match text {
@@ -70,12 +80,7 @@ pub fn check(text: &str) -> Result<Checked, ApiError> {
             }
         }
     };
-    let event = text_of(
-        "event",
-        envelope.event,
-        is_event_name,
-        "must be a name of 1 to 128 bytes without control characters, * or spaces around it",
-    );
+    let event = text_of("event", envelope.event, is_event_name, EVENT_RULE);
     // An empty text is what some emitters send for nothing.
     let none_or_label = |text: &str| text.is_empty() || is_label(text);
     let resource = text_of("resource", envelope.resource, none_or_label, LABEL_RULE);
@@ -87,6 +92,7 @@ pub fn check(text: &str) -> Result<Checked, ApiError> {
     text_of("type", envelope.kind, |kind| kind == "event", "must be event");
     let is_uuid = |text: &str| text.parse::<WorkspaceId>().is_ok();
     let workspace = text_of("workspace", envelope.workspace, is_uuid, "must be a UUID");
+    let name = text_of("id", envelope.id, is_key, KEY_RULE).map(Name::Own);
     if event.is_none() && !problems.iter().any(|problem| problem.param == "event") {
         problems.insert(0, Problem::new("event", "is required"));
     }
@@ -97,23 +103,31 @@ pub fn check(text: &str) -> Result<Checked, ApiError> {
             resource: resource.unwrap_or_else(|| DEFAULT_RESOURCE.into()),
             resource_id,
             payload,
+            name,
         }),
         _ => Err(ApiError::Invalid(problems)),
     }
 }
 
-/// The payload, byte for byte.
-fn payload(raw: Option<&RawValue>, problems: &mut Vec<Problem>) -> Result<Option<Arc<str>>, ApiError> {
-    let Some(raw) = raw.filter(|raw| raw.get() != "null") else {
-        problems.push(Problem::new("payload", "is required"));
+/// The payload, byte for byte. `param` is where it stands.
+pub fn payload(
+    param: &str,
+    text: Option<&str>,
+    problems: &mut Vec<Problem>,
+) -> Result<Option<Arc<str>>, ApiError> {
+    let Some(text) = text.filter(|text| *text != "null") else {
+        problems.push(Problem::new(param, "is required"));
         return Ok(None);
     };
-    match check_payload(raw.get()) {
+    match check_payload(text) {
         Ok(payload) => {
             if let Some(email) = email_of(&payload)
                 && !is_email(&email)
             {
-                problems.push(Problem::new("payload.email", "must be an e-mail address"));
+                problems.push(Problem::new(
+                    format!("{param}.email"),
+                    "must be an e-mail address",
+                ));
             }
             Ok(Some(payload))
         }
@@ -121,7 +135,7 @@ fn payload(raw: Option<&RawValue>, problems: &mut Vec<Problem>) -> Result<Option
             Err(ApiError::TooLarge(format!("The {error}.")))
         }
         Err(error) => {
-            problems.push(Problem::new("payload", error.to_string()));
+            problems.push(Problem::new(param, error.to_string()));
             Ok(None)
         }
     }
@@ -168,14 +182,17 @@ pub fn workspace_of(checked: &Checked, caller: &Caller) -> Result<WorkspaceId, A
     }
 }
 
-/// The event with a delivery for each rule that it matches.
+/// The event with a delivery for each rule that it matches, and what keeps it from being accepted
+/// twice.
 pub async fn matched(
     app: &App,
     checked: Checked,
     workspace: WorkspaceId,
-    created_by: &str,
+    caller: &Caller,
+    key: Option<HeaderKey<'_>>,
     now: Timestamp,
-) -> Result<Acceptance, ApiError> {
+) -> Result<Emission, ApiError> {
+    let once = idempotency::once(caller.credential(), &checked, key);
     let event = Event {
         id: EventId::new(now, app.random()),
         workspace,
@@ -183,7 +200,7 @@ pub async fn matched(
         resource: checked.resource,
         resource_id: checked.resource_id,
         payload: checked.payload,
-        created_by: created_by.to_owned(),
+        created_by: caller.name.clone(),
         created_at: now,
     };
     let rules = app.store.rules_of(workspace).await?;
@@ -195,7 +212,8 @@ pub async fn matched(
             state: first_state(app, rule, now).await?,
         });
     }
-    Ok(Acceptance { event, deliveries })
+    let acceptance = Acceptance { event, deliveries };
+    Ok(Emission { acceptance, once })
 }
 
 /// Due by the connection's own schedule, if it has one.
@@ -245,6 +263,9 @@ mod tests {
             (r#"{"event":"a","payload":{},"resource":" a"}"#, "resource"),
             (r#"{"event":"a","payload":{},"resource_id":7}"#, "resource_id"),
             (r#"{"event":"a","payload":{},"workspace":"mine"}"#, "workspace"),
+            (r#"{"event":"a","payload":{},"id":7}"#, "id"),
+            (r#"{"event":"a","payload":{},"id":""}"#, "id"),
+            (r#"{"event":"a","payload":{},"id":"é"}"#, "id"),
             ("[]", "body"),
             ("7", "body"),
         ];

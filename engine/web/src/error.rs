@@ -63,6 +63,16 @@ pub enum ApiError {
         /// For people.
         message: String,
     },
+    /// An event for a workspace that is not there, or another organisation's. The contract has no 404
+    /// for ingestion.
+    UnknownWorkspace,
+    /// Understood, and still not possible.
+    Unprocessable {
+        /// The stable word.
+        code: &'static str,
+        /// For people.
+        message: &'static str,
+    },
     /// Over a limit, which the message names.
     TooLarge(String),
     /// An attempt is at hand anyway.
@@ -90,12 +100,13 @@ impl ApiError {
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::MalformedJson(_) | Self::Invalid(_) => StatusCode::BAD_REQUEST,
+            Self::MalformedJson(_) | Self::Invalid(_) | Self::UnknownWorkspace => StatusCode::BAD_REQUEST,
             Self::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) | Self::NotPermitted(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) | Self::UnknownRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict { .. } => StatusCode::CONFLICT,
+            Self::Unprocessable { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooEarly(_) => StatusCode::TOO_EARLY,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
@@ -109,7 +120,10 @@ impl ApiError {
         match self {
             Self::MalformedJson(_) => "malformed_json",
             Self::Invalid(_) => "invalid_request",
-            Self::Unauthenticated { code, .. } | Self::Conflict { code, .. } => code,
+            Self::UnknownWorkspace => "unknown_workspace",
+            Self::Unauthenticated { code, .. }
+            | Self::Conflict { code, .. }
+            | Self::Unprocessable { code, .. } => code,
             Self::Forbidden(_) => "forbidden",
             Self::NotPermitted(_) => "permission_missing",
             Self::NotFound(_) => "not_found",
@@ -132,6 +146,7 @@ impl ApiError {
             StatusCode::NOT_FOUND => ("NotFound", "Not Found"),
             StatusCode::METHOD_NOT_ALLOWED => ("MethodNotAllowed", "Method Not Allowed"),
             StatusCode::CONFLICT => ("Conflict", "Conflict"),
+            StatusCode::UNPROCESSABLE_ENTITY => ("UnprocessableEntity", "Unprocessable Entity"),
             StatusCode::PAYLOAD_TOO_LARGE => ("PayloadTooLarge", "Payload Too Large"),
             StatusCode::TOO_EARLY => ("TooEarly", "Too Early"),
             StatusCode::REQUEST_TIMEOUT => ("RequestTimeout", "Request Timeout"),
@@ -154,6 +169,8 @@ impl ApiError {
             Self::NotPermitted(permission) => {
                 format!("This credential lacks the permission {permission}.").into()
             }
+            Self::Unprocessable { message, .. } => (*message).into(),
+            Self::UnknownWorkspace => "workspace: there is no such workspace".into(),
             Self::NotFound(what) => format!("There is no such {what}.").into(),
             Self::UnknownRoute => "There is nothing at this path. The API is below /api/v1.".into(),
             Self::MethodNotAllowed => "This path does not have this method; Allow lists those it has.".into(),
@@ -176,8 +193,12 @@ impl ApiError {
     pub fn body(&self) -> Value {
         let (name, message) = self.names();
         let mut error = json!({"name": name, "message": self.explanation()});
-        if let Self::Invalid(problems) = self {
-            error["data"] = json!(problems);
+        match self {
+            Self::Invalid(problems) => error["data"] = json!(problems),
+            Self::UnknownWorkspace => {
+                error["data"] = json!([Problem::new("workspace", "there is no such workspace")]);
+            }
+            _ => {}
         }
         json!({"message": message, "error": error, "code": self.code()})
     }
@@ -239,6 +260,11 @@ mod tests {
             ApiError::Conflict {
                 code: "c",
                 message: "m".into(),
+            },
+            ApiError::UnknownWorkspace,
+            ApiError::Unprocessable {
+                code: "c",
+                message: "m",
             },
             ApiError::TooLarge("m".into()),
             ApiError::TooEarly("m"),

@@ -6,8 +6,8 @@
 //!   `caller` what a handler knows of who is there; `extract` reads what they ask; `views` writes the answers
 //! - `error` is what can go wrong and the one mapping of it to HTTP; `frame` is around every route
 //! - `cors` is for the two ingestion operations alone
-//! - `workspaces`, `machine_keys`, `connections` (with `settings` and `headers`), `integrations`, `rules`, `events` (with `emit`),
-//!   `deliveries` and `health` are the operations
+//! - `workspaces`, `machine_keys`, `connections` (with `settings` and `headers`), `integrations`, `rules`, `ingest` (with `sent`,
+//!   `emit`, `cloudevents` and `idempotency`), `events`, `deliveries` and `health` are the operations
 //!
 //! Whatever an operation looks up, it looks up within the caller's reach: ids from outside of it are ids
 //! of nothing.
@@ -26,6 +26,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 mod auth;
 mod caller;
+mod cloudevents;
 mod connections;
 mod cors;
 mod deliveries;
@@ -36,6 +37,8 @@ mod extract;
 mod frame;
 mod headers;
 mod health;
+mod idempotency;
+mod ingest;
 mod integrations;
 mod keys;
 mod machine_keys;
@@ -43,6 +46,7 @@ mod permission;
 mod replays;
 mod routes;
 mod rules;
+mod sent;
 mod settings;
 mod views;
 mod workspaces;
@@ -119,8 +123,8 @@ fn api() -> Routes {
         .get("/rules/{rule}", P::RulesRead, rules::get)
         .put("/rules/{rule}", P::RulesWrite, rules::update)
         .delete("/rules/{rule}", P::RulesWrite, rules::delete)
-        .ingest("/events", events::create)
-        .ingest("/events/bulk", events::create_many)
+        .ingest("/events", ingest::create)
+        .ingest("/events/bulk", ingest::create_many)
         .get("/events", P::EventsRead, events::list)
         .get("/events/{event}", P::EventsRead, events::get)
         .get("/events/{event}/payload", P::PayloadRead, events::payload)

@@ -24,6 +24,7 @@ use crate::*;
 
 mod changes;
 mod faults;
+mod idempotency;
 mod keys;
 mod lifecycle;
 mod lists;
@@ -65,6 +66,24 @@ fn config(path: PathBuf) -> StoreConfig {
         master_key: MASTER_KEY,
         readers: 2,
         synchronous: Synchronous::Normal,
+    }
+}
+
+impl Store {
+    /// Accepts events that have no key.
+    async fn accept_events(&self, acceptances: Vec<Acceptance>) -> Result<Vec<EventRecord>, StoreError> {
+        let emission = |acceptance| Emission {
+            acceptance,
+            once: None,
+        };
+        let accepted = self
+            .accept(acceptances.into_iter().map(emission).collect())
+            .await?;
+        let new = |accepted| match accepted {
+            Accepted::New(record) => record,
+            other => panic!("{other:?}"),
+        };
+        Ok(accepted.into_iter().map(new).collect())
     }
 }
 

@@ -106,10 +106,8 @@ async fn the_workspace_follows_from_the_credential() {
         "workspace"
     );
     let nowhere = event(json!("0195d2f0-0000-7000-8000-000000000000"));
-    world
-        .send(&world.machine(), "POST", EVENTS, nowhere)
-        .await
-        .refused(404);
+    let refused = world.send(&world.machine(), "POST", EVENTS, nowhere).await;
+    assert_eq!(refused.refused(400), "unknown_workspace");
     world
         .send(&page, "POST", EVENTS, event(json!(first)))
         .await

@@ -45,7 +45,6 @@ async fn the_ids_of_another_organisation_are_ids_of_nothing() {
         ("GET", format!("rules/{rule}"), json!(null)),
         ("PUT", format!("rules/{rule}"), json!({"active": false})),
         ("DELETE", format!("rules/{rule}"), json!(null)),
-        ("POST", "events".into(), emitted.clone()),
         ("GET", format!("events/{event}"), json!(null)),
         ("GET", format!("events/{event}/payload"), json!(null)),
         ("POST", format!("events/{event}/cancel"), json!(null)),
@@ -66,6 +65,10 @@ async fn the_ids_of_another_organisation_are_ids_of_nothing() {
         assert_eq!(answer.status, 404, "{method} {path}: {}", answer.text);
         assert_eq!(answer.refused(404), "not_found");
     }
+    let one = world
+        .send(&stranger, "POST", "/api/v1/events", emitted.to_string())
+        .await;
+    assert_eq!(one.refused(400), "unknown_workspace");
     let bulk = world
         .send(
             &stranger,
@@ -75,7 +78,7 @@ async fn the_ids_of_another_organisation_are_ids_of_nothing() {
         )
         .await
         .expect(207);
-    assert_eq!(bulk["records"][0]["code"], json!("not_found"));
+    assert_eq!(bulk["records"][0]["code"], json!("unknown_workspace"));
     for list in ["workspaces", "connections", "rules", "events"] {
         let list = world
             .send(&stranger, "GET", &format!("/api/v1/{list}"), "")

@@ -6,6 +6,7 @@ mod connections;
 mod deliveries;
 mod door;
 mod events;
+mod ingest;
 mod isolation;
 mod plugin;
 mod rules;

@@ -1,0 +1,200 @@
+//! Events as they come in: one, or up to a hundred, each accepted once or refused by itself.
+
+use std::collections::HashSet;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use heddle_core::id::WorkspaceId;
+use heddle_core::time::Timestamp;
+use heddle_store::{Accepted, Emission};
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::App;
+use crate::caller::{Caller, Credential};
+use crate::emit::{self, Checked};
+use crate::error::ApiError;
+use crate::idempotency::{HeaderKey, KEY_TAKEN};
+use crate::sent::{Events, Sent, SentBulk};
+use crate::views;
+use crate::workspaces;
+
+/// Says that what is answered was accepted before.
+const REPLAY: (HeaderName, HeaderValue) = (
+    HeaderName::from_static("idempotent-replay"),
+    HeaderValue::from_static("true"),
+);
+
+/// The answer to one event.
+#[derive(Serialize)]
+struct Emitted {
+    event: Value,
+}
+
+/// The answer to a bulk.
+#[derive(Serialize)]
+struct BulkEmitted {
+    count: usize,
+    #[serde(skip_serializing_if = "is_zero")]
+    error_count: usize,
+    /// Each stands at its item's place.
+    records: Vec<Record>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Record {
+    Accepted {
+        #[serde(flatten)]
+        event: Value,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        idempotent_replay: Option<bool>,
+    },
+    Refused(Value),
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+/// `POST /events`: answered once the event and its deliveries are on the disk. A batch of CloudEvents is
+/// answered as a bulk.
+pub async fn create(State(app): State<App>, caller: Caller, sent: Sent) -> Result<Response, ApiError> {
+    match sent.events {
+        Events::One(checked) => one(&app, &caller, checked, sent.key.as_deref()).await,
+        Events::Many(items) => many(&app, &caller, items, sent.key.as_deref()).await,
+    }
+}
+
+/// `POST /events/bulk`: each item is accepted or refused by itself, those that are accepted in one
+/// commit. 201 when all are, 207 when at least one is not.
+pub async fn create_many(
+    State(app): State<App>,
+    caller: Caller,
+    sent: SentBulk,
+) -> Result<Response, ApiError> {
+    many(&app, &caller, sent.items, sent.key.as_deref()).await
+}
+
+async fn one(app: &App, caller: &Caller, checked: Checked, key: Option<&str>) -> Result<Response, ApiError> {
+    let key = key.map(|key| HeaderKey { key, place: None });
+    let mut known = HashSet::new();
+    let emission = emission(app, caller, checked, key, &mut known, app.clock.now()).await?;
+    let answer = |event| {
+        let event = views::accepted_event(&event);
+        (StatusCode::CREATED, Json(Emitted { event }))
+    };
+    match app.store.accept(vec![emission]).await?.pop() {
+        Some(Accepted::New(event)) => Ok(answer(event).into_response()),
+        Some(Accepted::Replayed(event)) => Ok(([REPLAY], answer(event)).into_response()),
+        Some(Accepted::KeyTaken) => Err(KEY_TAKEN),
+        None => Err(ApiError::Internal("no record of an accepted event".into())),
+    }
+}
+
+async fn many(
+    app: &App,
+    caller: &Caller,
+    items: Vec<Result<Checked, ApiError>>,
+    key: Option<&str>,
+) -> Result<Response, ApiError> {
+    let now = app.clock.now();
+    let mut known = HashSet::new();
+    let (mut emissions, mut refusals) = (Vec::new(), Vec::with_capacity(items.len()));
+    for (place, checked) in items.into_iter().enumerate() {
+        let key = key.map(|key| HeaderKey {
+            key,
+            place: Some(place),
+        });
+        let emission = match checked {
+            Ok(checked) => emission(app, caller, checked, key, &mut known, now).await,
+            Err(error) => Err(error),
+        };
+        match emission {
+            Ok(emission) => {
+                emissions.push(emission);
+                refusals.push(None);
+            }
+            // A fault of ours is not this item's.
+            Err(error) if error.status().is_server_error() => return Err(error),
+            Err(error) => refusals.push(Some(error)),
+        }
+    }
+    let accepted = if emissions.is_empty() {
+        Vec::new()
+    } else {
+        app.store.accept(emissions).await?
+    };
+    answer_to_many(refusals, accepted)
+}
+
+/// `refusals` has an item of each place, `accepted` one of each `None` among them.
+fn answer_to_many(refusals: Vec<Option<ApiError>>, accepted: Vec<Accepted>) -> Result<Response, ApiError> {
+    let (mut error_count, mut replays) = (0, 0);
+    let mut accepted = accepted.into_iter();
+    let mut records = Vec::with_capacity(refusals.len());
+    for refusal in refusals {
+        let outcome = match refusal {
+            Some(error) => Err(error),
+            None => match accepted.next() {
+                Some(Accepted::New(event)) => Ok((event, None)),
+                Some(Accepted::Replayed(event)) => Ok((event, Some(true))),
+                Some(Accepted::KeyTaken) => Err(KEY_TAKEN),
+                None => return Err(ApiError::Internal("no record of an accepted event".into())),
+            },
+        };
+        records.push(match outcome {
+            Ok((event, idempotent_replay)) => {
+                replays += usize::from(idempotent_replay.is_some());
+                Record::Accepted {
+                    event: views::accepted_event(&event),
+                    idempotent_replay,
+                }
+            }
+            Err(error) => {
+                error_count += 1;
+                Record::Refused(error.body())
+            }
+        });
+    }
+    let status = if error_count > 0 {
+        StatusCode::MULTI_STATUS
+    } else {
+        StatusCode::CREATED
+    };
+    let answer = BulkEmitted {
+        count: records.len(),
+        error_count,
+        records,
+    };
+    let all_replayed = replays == answer.count;
+    let mut response = (status, Json(answer)).into_response();
+    if all_replayed {
+        response.headers_mut().extend([REPLAY]);
+    }
+    Ok(response)
+}
+
+/// The event as it goes to the store. `known` are workspaces that were found to be the caller's.
+async fn emission(
+    app: &App,
+    caller: &Caller,
+    checked: Checked,
+    key: Option<HeaderKey<'_>>,
+    known: &mut HashSet<WorkspaceId>,
+    now: Timestamp,
+) -> Result<Emission, ApiError> {
+    let workspace = emit::workspace_of(&checked, caller)?;
+    if caller.credential() != Credential::Publishable && !known.contains(&workspace) {
+        workspaces::own(app, caller, workspace)
+            .await
+            .map_err(|error| match error {
+                ApiError::NotFound(_) => ApiError::UnknownWorkspace,
+                other => other,
+            })?;
+        known.insert(workspace);
+    }
+    emit::matched(app, checked, workspace, caller, key, now).await
+}
