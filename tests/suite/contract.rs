@@ -459,6 +459,16 @@ async fn the_integrations_describe_themselves_in_the_contracts_words() {
             "update_person_field"
         ]
     );
+    assert_eq!(
+        sorted(actions("salesforce")),
+        [
+            "add_to_campaign",
+            "create_record",
+            "remove_from_campaign",
+            "update_property",
+            "upsert_record"
+        ]
+    );
     assert_eq!(actions("webhook"), ["send_webhook"]);
 }
 
