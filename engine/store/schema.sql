@@ -27,6 +27,28 @@ CREATE TABLE attempts (
     CHECK ((method IS NULL) = (url IS NULL))
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE catalogs (
+    connection BLOB PRIMARY KEY REFERENCES connections (id) ON DELETE CASCADE,
+    id BLOB NOT NULL CHECK (length(id) = 16),
+    version TEXT NOT NULL,
+    catalog TEXT NOT NULL CHECK (json_valid(catalog)),
+    created_by TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    refreshed_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE choices (
+    connection BLOB NOT NULL REFERENCES connections (id) ON DELETE CASCADE,
+    action TEXT NOT NULL,
+    input TEXT NOT NULL,
+    search TEXT NOT NULL,
+    cursor TEXT NOT NULL,
+    page TEXT NOT NULL CHECK (json_valid(page)),
+    refreshed_at INTEGER NOT NULL,
+    PRIMARY KEY (connection, action, input, search, cursor)
+) STRICT;
+
 CREATE TABLE connections (
     id BLOB PRIMARY KEY CHECK (length(id) = 16),
     workspace BLOB NOT NULL REFERENCES workspaces (id),
@@ -42,7 +64,9 @@ CREATE TABLE connections (
     hidden INTEGER NOT NULL CHECK (hidden IN (0, 1)),
     created_by TEXT NOT NULL,
     created_at INTEGER NOT NULL,
-    updated_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL, check_status TEXT CHECK (
+    check_status IN ('passed', 'refused', 'failed', 'unreachable')
+), check_message TEXT CHECK ((check_message IS NULL) = (check_status IS NULL)), check_account TEXT CHECK (check_account IS NULL OR check_status IS NOT NULL), checked_at INTEGER CHECK ((checked_at IS NULL) = (check_status IS NULL)),
     CHECK ((inactive_reason IS NULL) = (inactive_detail IS NULL)),
     UNIQUE (workspace, name)
 ) STRICT, WITHOUT ROWID;
@@ -126,6 +150,18 @@ CREATE TABLE machine_keys (
     created_at INTEGER NOT NULL
 , permissions TEXT CHECK (json_valid(permissions)), workspaces BLOB CHECK (length(workspaces) > 0 AND length(workspaces) % 16 = 0), created_by TEXT, expires_at INTEGER, revoked_at INTEGER) STRICT, WITHOUT ROWID;
 
+CREATE TABLE mappings (
+    connection BLOB PRIMARY KEY REFERENCES connections (id) ON DELETE CASCADE,
+    id BLOB NOT NULL CHECK (length(id) = 16),
+    version INTEGER NOT NULL CHECK (version >= 2),
+    name TEXT NOT NULL,
+    schema TEXT NOT NULL CHECK (json_valid(schema)),
+    catalog_version TEXT,
+    created_by TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+
 CREATE TABLE meta (
     name TEXT PRIMARY KEY,
     value BLOB NOT NULL
@@ -182,7 +218,7 @@ CREATE TABLE rules (
     created_by TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+, mapping TEXT CHECK (mapping IS NULL OR json_valid(mapping))) STRICT, WITHOUT ROWID;
 
 CREATE TABLE workspaces (
     id BLOB PRIMARY KEY CHECK (length(id) = 16),

@@ -28,6 +28,8 @@ pub struct Connection {
     /// The secrets by the key of their field.
     pub secrets: BTreeMap<String, Secret>,
     pub health: Health,
+    /// How its check last went; `None` when it was never run, or the plugin has none.
+    pub check: Option<Check>,
     pub hidden: bool,
     pub created_by: String,
     pub created_at: Timestamp,
@@ -56,6 +58,53 @@ pub struct Told<'a> {
     id: ConnectionId,
     settings: &'a Map<String, Value>,
     credentials: Vec<&'a str>,
+}
+
+/// How the check of a connection went: whether it works, found out by asking the destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// The verdict.
+    pub status: CheckStatus,
+    /// A sentence for people.
+    pub message: String,
+    /// Whose account it is, where the destination tells.
+    pub account: Option<String>,
+    /// When.
+    pub checked_at: Timestamp,
+}
+
+/// The verdict of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckStatus {
+    /// It works.
+    Passed,
+    /// The destination refuses the credential.
+    Refused,
+    /// The destination answers that it does not work, or the plugin found that it cannot.
+    Failed,
+    /// There was no answer that says either: the destination is down, slow, or asks for fewer requests.
+    Unreachable,
+}
+
+impl CheckStatus {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Passed, Self::Refused, Self::Failed, Self::Unreachable];
+
+    /// The word in SQL and in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Unreachable => "unreachable",
+        }
+    }
+
+    /// Back from [`Self::as_str`].
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == word)
+    }
 }
 
 /// Whether deliveries go out. Deliveries of an inactive connection wait until it is active again.

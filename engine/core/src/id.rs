@@ -75,6 +75,10 @@ ids! {
     AttemptId,
     /// A bulk replay.
     ReplayId,
+    /// A version of a connection's default mapping.
+    MappingId,
+    /// A connection's field catalog.
+    CatalogId,
 }
 
 fn uuid_v7(now: Timestamp, random: [u8; 10]) -> Uuid {

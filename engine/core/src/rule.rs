@@ -1,5 +1,7 @@
 //! Which events go where.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use crate::event::{Event, is_event_name};
@@ -21,6 +23,8 @@ pub struct Rule {
     pub resource_id: Option<String>,
     /// The action and its inputs; `action` is always there.
     pub metadata: Map<String, Value>,
+    /// The schema of a mapping of its own, as JSON text; see [`crate::mapping`].
+    pub mapping: Option<Arc<str>>,
     pub active: bool,
     pub hidden: bool,
     pub created_by: String,
@@ -117,6 +121,7 @@ mod tests {
             resource: resource.map(Into::into),
             resource_id: resource_id.map(Into::into),
             metadata: Map::new(),
+            mapping: None,
             active,
             hidden: false,
             created_by: "test".into(),

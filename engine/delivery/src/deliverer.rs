@@ -18,6 +18,7 @@ use heddle_store::{Attempt, AttemptRecord, Claimed, RequestSummary, ResponseDeta
 use tokio::sync::broadcast;
 
 use crate::conversation::{self, Conversation, Partners};
+use crate::mapping::Mappings;
 use crate::{Parts, input};
 
 /// The prepared connections that are kept; beyond it the cache starts anew.
@@ -55,6 +56,7 @@ struct Prepared {
     connection: Arc<Connection>,
     plugin: Plugin,
     grant: Grant,
+    mappings: Mappings,
     schedule: Arc<Schedule>,
     slow: AtomicBool,
 }
@@ -87,11 +89,13 @@ impl Deliverer {
             Err(outcome) => (None, None, outcome),
             Ok(prepared) => {
                 let conversation = self.converse(&claimed, &prepared, started_at).await;
-                let outcome = match &conversation {
-                    Ok(conversation) => conversation.outcome(),
-                    Err(outcome) => outcome.clone(),
-                };
-                (Some(prepared), conversation.ok(), outcome)
+                match conversation {
+                    Ok((conversation, remarks)) => {
+                        let outcome = remarked(conversation.outcome(), remarks);
+                        (Some(prepared), Some(conversation), outcome)
+                    }
+                    Err(outcome) => (Some(prepared), None, outcome),
+                }
             }
         };
         let finished_at = self.parts.clock.now();
@@ -134,8 +138,10 @@ impl Deliverer {
         claimed: &Claimed,
         prepared: &Prepared,
         started_at: Timestamp,
-    ) -> Result<Conversation, Outcome> {
-        let input = input::deliver(claimed, &prepared.connection, started_at).map_err(|error| {
+    ) -> Result<(Conversation, Option<String>), Outcome> {
+        let mapped = prepared.mappings.apply(claimed, prepared.plugin.manifest())?;
+        let fields = mapped.as_ref().map_or("{}", |mapped| mapped.fields.as_str());
+        let input = input::deliver(claimed, &prepared.connection, fields, started_at).map_err(|error| {
             Outcome::permanent(
                 OutcomeCode::InternalError,
                 format!("The stored event cannot be read: {error}."),
@@ -152,7 +158,7 @@ impl Deliverer {
             now: started_at,
         };
         let limits = &self.parts.limits;
-        Ok(conversation::run(
+        let conversation = conversation::run(
             &partners,
             Function::Deliver,
             input,
@@ -160,7 +166,8 @@ impl Deliverer {
             limits.steps,
             limits.attempt,
         )
-        .await)
+        .await;
+        Ok((conversation, mapped.and_then(|mapped| mapped.remarks())))
     }
 
     /// The connection as it is now, prepared once and again whenever it or its plugin changed.
@@ -192,6 +199,12 @@ impl Deliverer {
                     format!("The connection's settings cannot be used: {error}."),
                 )
             })?;
+        let material = self
+            .parts
+            .store
+            .mapping_material(id)
+            .await
+            .map_err(|error| Outcome::internal(format!("The mapping could not be read: {error}.")))?;
         let schedule = connection
             .retry_schedule()
             .map_or_else(|| Arc::clone(&self.parts.schedule), Arc::new);
@@ -199,6 +212,7 @@ impl Deliverer {
             connection,
             plugin,
             grant,
+            mappings: Mappings::new(material),
             schedule,
             slow: AtomicBool::new(false),
         });
@@ -300,6 +314,15 @@ impl Drop for Held<'_> {
     fn drop(&mut self) {
         self.0.holding().remove(&self.1);
     }
+}
+
+/// With what the history says of fields that a mapping left out.
+fn remarked(mut outcome: Outcome, remarks: Option<String>) -> Outcome {
+    if let Some(remarks) = remarks {
+        let message = outcome.message.trim_end_matches('.');
+        outcome.message = format!("{message}. {remarks}");
+    }
+    outcome
 }
 
 /// Queries may hold personal data and, at some providers, keys.

@@ -14,7 +14,7 @@ struct DeliverInput<'a> {
     event: EventInput<'a>,
     action: &'a str,
     inputs: &'a Map<String, Value>,
-    fields: Map<String, Value>,
+    fields: &'a RawValue,
     connection: Told<'a>,
 }
 
@@ -35,9 +35,14 @@ struct EventInput<'a> {
     payload: &'a RawValue,
 }
 
-/// The input of `deliver`. The payload goes in byte for byte; an error means that the stored text
+/// The input of `deliver`, with the destination's fields as the text of a JSON object. The payload goes in byte for byte; an error means that the stored text
 /// is no JSON, which the door does not let in.
-pub fn deliver(claimed: &Claimed, connection: &Connection, sent_at: Timestamp) -> serde_json::Result<String> {
+pub fn deliver(
+    claimed: &Claimed,
+    connection: &Connection,
+    fields: &str,
+    sent_at: Timestamp,
+) -> serde_json::Result<String> {
     let event = &claimed.event;
     serde_json::to_string(&DeliverInput {
         delivery: DeliveryInput {
@@ -55,7 +60,7 @@ pub fn deliver(claimed: &Claimed, connection: &Connection, sent_at: Timestamp) -
         },
         action: claimed.rule.action(),
         inputs: &claimed.rule.metadata,
-        fields: Map::new(),
+        fields: serde_json::from_str(fields)?,
         connection: connection.told(),
     })
 }

@@ -7,6 +7,7 @@
 //! - [`lane`]: one connection's turn-taking, as a pure structure
 //! - [`deliverer`]: one claimed delivery, from its row to its recorded attempt
 //! - [`conversation`]: the step loop between a plugin and its destination
+//! - [`mapping`]: what fills the destination's fields
 //! - [`input`]: what a plugin is told
 //! - [`replayer`]: bulk replays, each at its own rate
 //! - [`pruner`]: what is past its time
@@ -32,6 +33,7 @@ mod deliverer;
 mod dispatcher;
 mod input;
 mod lane;
+mod mapping;
 mod pruner;
 mod replayer;
 mod rescuer;

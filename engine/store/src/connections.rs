@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use heddle_core::connection::{Connection as Destination, Health, InactiveReason};
+use heddle_core::connection::{Check, CheckStatus, Connection as Destination, Health, InactiveReason};
 use heddle_core::id::{ConnectionId, WorkspaceId};
 use heddle_core::outcome::{ConnectionVerdict, Outcome, Verdict};
 use heddle_core::secret::Secret;
@@ -15,7 +15,7 @@ use crate::reach::Reach;
 use crate::records::{Attempt, ConnectionDeletion, MAX_MESSAGE_BYTES};
 use crate::seal::{Place, Sealer};
 use crate::writer::Effects;
-use crate::{Store, claims, columns, rules};
+use crate::{Store, claims, columns, learned, rules};
 
 impl Store {
     /// Makes a connection in its workspace, which the caller has found in its organisation.
@@ -62,6 +62,36 @@ impl Store {
         let sealer = self.sealer();
         self.write(4096, move |connection, effects| {
             update(connection, effects, &sealer, &reach, &destination)
+        })
+        .await
+    }
+
+    /// Writes how a check went, and what follows from it for the connection's health, unless the
+    /// connection was changed after `as_of`, its `updated_at` when it was read: the verdict is of
+    /// settings that it no longer has. Returns whether it was written.
+    pub async fn record_check(
+        &self,
+        reach: impl Into<Reach>,
+        id: ConnectionId,
+        as_of: Timestamp,
+        check: Check,
+        health: Health,
+    ) -> Result<bool, StoreError> {
+        let reach = reach.into();
+        let sealer = self.sealer();
+        self.write(1024, move |connection, effects| {
+            let Some(mut found) = find_in(connection, &sealer, &reach, id)? else {
+                return Ok(false);
+            };
+            if found.updated_at != as_of {
+                return Ok(false);
+            }
+            if found.health != health {
+                found.updated_at = check.checked_at.max(as_of);
+                found.health = health;
+            }
+            found.check = Some(check);
+            update(connection, effects, &sealer, &reach, &found)
         })
         .await
     }
@@ -137,6 +167,15 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<(Destination, Vec<u8>)> {
             detail,
         },
     };
+    let check = match row.get::<_, Option<String>>("check_message")? {
+        None => None,
+        Some(message) => Some(Check {
+            status: columns::word(row, "check_status", CheckStatus::parse)?,
+            message,
+            account: row.get("check_account")?,
+            checked_at: columns::time(row, "checked_at")?,
+        }),
+    };
     let destination = Destination {
         id: ConnectionId::from_bytes(row.get("id")?),
         workspace: WorkspaceId::from_bytes(row.get("workspace")?),
@@ -145,6 +184,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<(Destination, Vec<u8>)> {
         settings: columns::json(row, "settings")?,
         secrets: BTreeMap::new(),
         health,
+        check,
         hidden: row.get("hidden")?,
         created_by: row.get("created_by")?,
         created_at: columns::time(row, "created_at")?,
@@ -180,8 +220,10 @@ fn taken(error: rusqlite::Error) -> StoreError {
 fn insert(connection: &Connection, sealer: &Sealer, destination: &Destination) -> Result<(), StoreError> {
     let (reason, detail) = health_columns(&destination.health);
     let sql = "INSERT INTO connections (id, workspace, kind, name, settings, secrets, inactive_reason,
-                   inactive_detail, hidden, created_by, created_at, updated_at)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+                   inactive_detail, hidden, created_by, created_at, updated_at, check_status, check_message,
+                   check_account, checked_at)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+    let check = destination.check.as_ref();
     connection
         .prepare_cached(sql)?
         .execute(params![
@@ -196,7 +238,11 @@ fn insert(connection: &Connection, sealer: &Sealer, destination: &Destination) -
             destination.hidden,
             destination.created_by,
             destination.created_at.0,
-            destination.updated_at.0
+            destination.updated_at.0,
+            check.map(|check| check.status.as_str()),
+            check.map(|check| columns::cut(&check.message, MAX_MESSAGE_BYTES)),
+            check.and_then(|check| check.account.as_deref()),
+            check.map(|check| check.checked_at.0)
         ])
         .map_err(taken)?;
     Ok(())
@@ -231,6 +277,21 @@ fn find_in(
     found.map(|row| opened(row, sealer)).transpose()
 }
 
+/// Whether there is such a connection within the reach.
+pub(crate) fn is_within(
+    connection: &Connection,
+    reach: &Reach,
+    id: ConnectionId,
+) -> Result<bool, StoreError> {
+    let sql = "SELECT c.workspace FROM connections c JOIN workspaces w ON w.id = c.workspace
+               WHERE c.id = ?1 AND w.organisation = ?2";
+    let workspace = connection
+        .prepare_cached(sql)?
+        .query_row([id.as_bytes(), reach.organisation.as_bytes()], |row| row.get(0))
+        .optional()?;
+    Ok(workspace.is_some_and(|workspace| reach.covers(WorkspaceId::from_bytes(workspace))))
+}
+
 fn list(
     connection: &Connection,
     sealer: &Sealer,
@@ -258,9 +319,17 @@ fn update(
     if !reach.covers(destination.workspace) {
         return Ok(false);
     }
+    let Some(before) = find_in(connection, sealer, reach, destination.id)? else {
+        return Ok(false);
+    };
+    if before.settings != destination.settings || before.secrets != destination.secrets {
+        learned::forget(connection, destination.id)?;
+    }
     let (reason, detail) = health_columns(&destination.health);
+    let check = destination.check.as_ref();
     let sql = "UPDATE connections SET name = ?3, settings = ?4, secrets = ?5, inactive_reason = ?6,
-                   inactive_detail = ?7, hidden = ?8, updated_at = ?9
+                   inactive_detail = ?7, hidden = ?8, updated_at = ?9, check_status = ?11,
+                   check_message = ?12, check_account = ?13, checked_at = ?14
                WHERE id = ?1 AND workspace = ?10
                    AND workspace IN (SELECT id FROM workspaces WHERE organisation = ?2)";
     let changed = connection
@@ -275,7 +344,11 @@ fn update(
             detail,
             destination.hidden,
             destination.updated_at.0,
-            destination.workspace.as_bytes()
+            destination.workspace.as_bytes(),
+            check.map(|check| check.status.as_str()),
+            check.map(|check| columns::cut(&check.message, MAX_MESSAGE_BYTES)),
+            check.and_then(|check| check.account.as_deref()),
+            check.map(|check| check.checked_at.0)
         ])
         .map_err(taken)?;
     if changed == 0 {

@@ -9,6 +9,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0002_replays.sql"),
     include_str!("../migrations/0003_key_scopes.sql"),
     include_str!("../migrations/0004_idempotency.sql"),
+    include_str!("../migrations/0005_mappings.sql"),
 ];
 
 /// The version that this program writes.

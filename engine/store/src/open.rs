@@ -12,7 +12,7 @@ use crate::records::{StoreConfig, Synchronous};
 use crate::seal::{Place, Sealer};
 
 /// `HDLE`: tells Heddle's databases from others'.
-const APPLICATION_ID: i32 = 0x4844_4c45;
+pub(crate) const APPLICATION_ID: i32 = 0x4844_4c45;
 
 /// How long a statement waits for another process, such as `heddle keys create`.
 const BUSY: Duration = Duration::from_secs(5);

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use heddle_core::catalog::Catalog;
 use heddle_core::delivery::{State, Status, Tally};
 use heddle_core::event::Event;
 use heddle_core::exchange::Header;
 use heddle_core::id::{
-    AttemptId, ConnectionId, DeliveryId, EventId, OrganisationId, PublishableKeyId, ReplayId, RuleId,
-    WorkspaceId,
+    AttemptId, CatalogId, ConnectionId, DeliveryId, EventId, MappingId, OrganisationId, PublishableKeyId,
+    ReplayId, RuleId, WorkspaceId,
 };
 use heddle_core::outcome::{Outcome, OutcomeCode};
 use heddle_core::replay::{Filter, Progress, Rules};
@@ -96,6 +97,83 @@ pub enum ConnectionDeletion {
     HasActiveRules,
     /// This organisation has no such connection.
     NotFound,
+}
+
+/// A connection's default mapping as it is stored. Version 1 is the generated one, which is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct DefaultMapping {
+    pub connection: ConnectionId,
+    /// Of this version of it.
+    pub id: MappingId,
+    /// From 2.
+    pub version: u32,
+    pub name: String,
+    /// JSON text that passed `heddle_core::mapping`.
+    pub schema: Arc<str>,
+    /// That of the catalog which was known when it was written.
+    pub catalog_version: Option<String>,
+    pub created_by: String,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// What became of the wish to write a default mapping.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MappingWritten {
+    /// It is stored.
+    Written(DefaultMapping),
+    /// It is not: the mapping has this version, and not the one that the caller expected.
+    OtherVersion(u32),
+    /// This organisation has no such connection.
+    NotFound,
+}
+
+/// A field catalog as it is kept.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub struct CatalogRecord {
+    pub id: CatalogId,
+    pub connection: ConnectionId,
+    /// [`Catalog::version`].
+    pub version: String,
+    pub catalog: Catalog,
+    pub created_by: String,
+    pub created_at: Timestamp,
+    /// When what it says last changed.
+    pub updated_at: Timestamp,
+    /// When the destination was last asked.
+    pub refreshed_at: Timestamp,
+}
+
+/// Which page of which choices.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs)]
+pub struct ChoicesKey {
+    pub action: String,
+    pub input: String,
+    /// Empty without a search.
+    pub search: String,
+    /// Empty for the first page.
+    pub cursor: String,
+}
+
+/// A page of choices as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChoicesRecord {
+    /// JSON text.
+    pub page: String,
+    /// When the destination was asked.
+    pub refreshed_at: Timestamp,
+}
+
+/// What a delivery needs to know to fill a destination's fields.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MappingMaterial {
+    /// The stored schema, if there is one.
+    pub schema: Option<Arc<str>>,
+    /// The catalog, if it was ever read.
+    pub catalog: Option<Catalog>,
 }
 
 /// Which rules to list; `None` does not narrow.

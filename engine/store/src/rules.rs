@@ -97,6 +97,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Rule> {
         resource: row.get("resource")?,
         resource_id: row.get("resource_id")?,
         metadata: columns::json(row, "metadata")?,
+        mapping: row.get("mapping")?,
         active: row.get("active")?,
         hidden: row.get("hidden")?,
         created_by: row.get("created_by")?,
@@ -107,8 +108,8 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Rule> {
 
 fn insert(connection: &Connection, effects: &mut Effects, rule: &Rule) -> Result<(), StoreError> {
     let sql = "INSERT INTO rules (id, workspace, connection, kind, event, resource, resource_id, metadata,
-                   active, hidden, created_by, created_at, updated_at)
-               SELECT ?1, workspace, id, kind, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13
+                   active, hidden, created_by, created_at, updated_at, mapping)
+               SELECT ?1, workspace, id, kind, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14
                FROM connections WHERE id = ?3 AND workspace = ?2 AND kind = ?4";
     let made = connection.prepare_cached(sql)?.execute(params![
         rule.id.as_bytes(),
@@ -123,7 +124,8 @@ fn insert(connection: &Connection, effects: &mut Effects, rule: &Rule) -> Result
         rule.hidden,
         rule.created_by,
         rule.created_at.0,
-        rule.updated_at.0
+        rule.updated_at.0,
+        rule.mapping
     ])?;
     effects.rules(rule.workspace);
     if made == 0 { Err(NO_CONNECTION) } else { Ok(()) }
@@ -216,7 +218,7 @@ fn update(
     };
     let sql =
         "UPDATE rules SET connection = c.id, kind = c.kind, event = ?4, resource = ?5, resource_id = ?6,
-                   metadata = ?7, active = ?8, hidden = ?9, updated_at = ?10
+                   metadata = ?7, active = ?8, hidden = ?9, updated_at = ?10, mapping = ?11
                FROM connections c
                WHERE rules.id = ?1 AND c.id = ?2 AND c.kind = ?3 AND c.workspace = rules.workspace";
     let changed = connection.prepare_cached(sql)?.execute(params![
@@ -229,7 +231,8 @@ fn update(
         columns::to_json(&rule.metadata)?,
         rule.active,
         rule.hidden,
-        rule.updated_at.0
+        rule.updated_at.0,
+        rule.mapping
     ])?;
     if changed == 0 {
         return Err(NO_CONNECTION);

@@ -73,6 +73,7 @@ pub async fn create(
         settings: parted.settings,
         secrets: parted.secrets,
         health: health(&Health::Active, active, false),
+        check: None,
         hidden,
         created_by: caller.name,
         created_at: now,

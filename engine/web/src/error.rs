@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
+use heddle_core::mapping::SchemaProblem;
 use heddle_store::StoreError;
 use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
@@ -29,6 +30,12 @@ impl Problem {
             param: param.into(),
             msg: msg.into(),
         }
+    }
+}
+
+impl From<SchemaProblem> for Problem {
+    fn from(problem: SchemaProblem) -> Self {
+        Self::new(problem.place, problem.problem)
     }
 }
 

@@ -1,11 +1,14 @@
 //! Rules: which events go to which connection, and what is done there.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use heddle_core::connection::Connection;
 use heddle_core::event::{is_label, is_resource};
 use heddle_core::id::{ConnectionId, RuleId, WorkspaceId};
 use heddle_core::manifest::Manifest;
+use heddle_core::mapping::Mapping;
 use heddle_core::rule::{Rule, is_event_pattern};
 use heddle_store::RuleFilter;
 use http::StatusCode;
@@ -78,6 +81,7 @@ pub async fn create(
     let metadata = form.need("metadata", object);
     let active = form.take("active", boolean).unwrap_or(true);
     let hidden = form.take("hidden", boolean).unwrap_or(false);
+    let mapping = form.take("mapping", schema);
     refuse_unbuilt(&mut form);
     form.check()?;
     let (Some(workspace), Some(connection), Some(event), Some(metadata)) =
@@ -100,6 +104,7 @@ pub async fn create(
         resource,
         resource_id,
         metadata,
+        mapping: mapping.map(checked).transpose()?,
         active,
         hidden,
         created_by: caller.name,
@@ -112,8 +117,23 @@ pub async fn create(
 
 /// A rule whose filter is not understood would fire for everything, so it is not taken.
 fn refuse_unbuilt(form: &mut Form) {
-    for member in ["condition", "mapping", "transform"] {
+    for member in ["condition", "transform"] {
         form.take::<()>(member, |_| Err("is not supported by this version".into()));
+    }
+}
+
+/// A mapping's schema; what is wrong inside of it is found by [`checked`], all at once.
+fn schema(value: &Value) -> Result<&Value, String> {
+    object(value).map(|_| value)
+}
+
+/// The text of a mapping that compiles.
+fn checked(schema: &Value) -> Result<Arc<str>, ApiError> {
+    match Mapping::parse(schema, "mapping") {
+        Ok(_) => Ok(schema.to_string().into()),
+        Err(problems) => Err(ApiError::Invalid(
+            problems.into_iter().map(Problem::from).collect(),
+        )),
     }
 }
 
@@ -149,7 +169,7 @@ pub async fn get(
 }
 
 /// `PUT /rules/{rule}`, which is additive to the contract: absent members stay as they are, `null`
-/// removes `resource` and `resource_id`. The workspace cannot change; another connection of it takes
+/// removes `resource`, `resource_id` and `mapping`. The workspace cannot change; another connection of it takes
 /// over what waits.
 pub async fn update(
     State(app): State<App>,
@@ -166,8 +186,10 @@ pub async fn update(
     let metadata = form.take("metadata", object);
     let active = form.take("active", boolean);
     let hidden = form.take("hidden", boolean);
+    let mapping = form.take("mapping", schema);
     refuse_unbuilt(&mut form);
     form.check()?;
+    let mapping = mapping.map(checked).transpose()?;
     let metadata = metadata.map(texts).transpose()?;
     let known = app.store.rule(caller.reach(), rule_id).await?.ok_or(NO_RULE)?;
     if workspace.is_some_and(|workspace| workspace != known.workspace) {
@@ -195,6 +217,11 @@ pub async fn update(
             known.resource_id
         },
         metadata: metadata.unwrap_or(known.metadata),
+        mapping: if form.has("mapping") {
+            mapping
+        } else {
+            known.mapping
+        },
         active: active.unwrap_or(known.active),
         hidden: hidden.unwrap_or(known.hidden),
         updated_at: app.clock.now(),

@@ -55,6 +55,7 @@ fn saved(parted: Parted) -> Connection {
         settings: parted.settings,
         secrets: parted.secrets,
         health: Health::Active,
+        check: None,
         hidden: false,
         created_by: "test".into(),
         created_at: Timestamp(0),

@@ -28,10 +28,12 @@ mod idempotency;
 mod keys;
 mod lifecycle;
 mod lists;
+mod mappings;
 mod opening;
 mod property;
 mod replays;
 mod tenancy;
+mod upgrade;
 
 const NOW: Timestamp = Timestamp(1_774_000_000_000);
 const MASTER_KEY: [u8; 32] = [7; 32];
@@ -165,6 +167,7 @@ impl World {
             settings: Map::from_iter([("url".into(), json!("https://example.com/hook"))]),
             secrets: BTreeMap::from([("bearer_token".into(), Secret::new("hunter2-of-the-connection"))]),
             health: Health::Active,
+            check: None,
             hidden: false,
             created_by: "mk_test".into(),
             created_at: NOW,
@@ -184,6 +187,7 @@ impl World {
             resource: None,
             resource_id: None,
             metadata: Map::from_iter([("action".into(), json!("send_webhook"))]),
+            mapping: None,
             active: true,
             hidden: false,
             created_by: "mk_test".into(),

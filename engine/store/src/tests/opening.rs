@@ -1,6 +1,6 @@
 //! Making, opening, migrating; what is refused; what is in the file.
 
-use heddle_core::connection::InactiveReason;
+use heddle_core::connection::{CheckStatus, InactiveReason};
 use heddle_core::delivery::Status;
 use heddle_core::outcome::OutcomeCode;
 use rusqlite::Connection;
@@ -225,6 +225,8 @@ async fn the_schema_takes_the_words_of_the_core_and_no_others() {
     );
     let reasons = sorted(InactiveReason::ALL.map(InactiveReason::as_str).to_vec());
     assert_eq!(words("connections", "inactive_reason"), reasons);
+    let verdicts = sorted(CheckStatus::ALL.map(CheckStatus::as_str).to_vec());
+    assert_eq!(words("connections", "check_status"), verdicts);
 }
 
 #[tokio::test]
