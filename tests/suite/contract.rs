@@ -442,7 +442,13 @@ async fn the_integrations_describe_themselves_in_the_contracts_words() {
     };
     assert_eq!(
         sorted(actions("hubspot")),
-        ["add_to_list", "remove_from_list", "update_property"]
+        [
+            "add_to_list",
+            "remove_from_list",
+            "send_event",
+            "update_property",
+            "upsert_contact"
+        ]
     );
     assert_eq!(sorted(actions("slack")), ["send_direct_message", "send_message"]);
     assert_eq!(actions("discord"), ["send_message"]);

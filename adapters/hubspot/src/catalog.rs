@@ -2,7 +2,7 @@
 
 use heddle_sdk::prelude::*;
 
-use crate::{API, answer};
+use crate::{API, EVENT_PROPERTIES, answer};
 
 const PAGE: u64 = 100;
 
@@ -47,10 +47,39 @@ pub fn properties(query: &Query, http: &mut Http) -> Result<Choices, Stop> {
     })
 }
 
+/// The custom events that the account has defined, searched by HubSpot.
+pub fn events(query: &Query, http: &mut Http) -> Result<Choices, Stop> {
+    let mut list = Request::get(format!("{API}/events/v3/event-definitions")).query("limit", "100");
+    if let Some(search) = query.search() {
+        list = list.query("searchString", search);
+    }
+    if let Some(cursor) = &query.cursor {
+        list = list.query("after", cursor);
+    }
+    let page = answer(http.send(list)?)?;
+    let choice = |event: &Value| {
+        let name = event["fullyQualifiedName"].as_str()?;
+        let label = event["labels"]["singular"]
+            .as_str()
+            .or_else(|| event["name"].as_str());
+        Some(Choice::new(name, label.unwrap_or(name)))
+    };
+    Ok(Choices {
+        choices: items(&page["results"]).iter().filter_map(choice).collect(),
+        next_cursor: text_at(&page, "/paging/next/after").ok(),
+    })
+}
+
 /// Every property that is not hidden, as the contract's field catalog.
 pub fn fields(http: &mut Http) -> Result<Vec<CatalogField>, Stop> {
     let all = all_properties(http)?;
-    Ok(items(&all["results"]).iter().filter_map(field).collect())
+    let mut fields: Vec<_> = items(&all["results"]).iter().filter_map(field).collect();
+    fields.push(
+        CatalogField::new(EVENT_PROPERTIES, "Event properties", FieldType::Object).description(
+            "Of a custom event, with their values; or map event_properties.NAME one by one. Not the contact's.",
+        ),
+    );
+    Ok(fields)
 }
 
 fn field(property: &Value) -> Option<CatalogField> {

@@ -1,8 +1,10 @@
-//! HubSpot contacts: <https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/guide>.
+//! HubSpot contacts: <https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/guide>, and custom
+//! events: <https://developers.hubspot.com/docs/api-reference/events-send-event-completions-v3/guide>.
 //!
 //! The contact is created or updated by its e-mail address with the mapped fields, then added to a
 //! static list or given a property. Removing somebody looks the contact up and does not create one. A
-//! duplicate changes nothing: upserts and list memberships are idempotent.
+//! duplicate of these changes nothing: upserts and list memberships are idempotent. A custom event
+//! carries the delivery's id as its `uuid`; HubSpot does not promise to drop the second one.
 
 use heddle_sdk::prelude::*;
 use heddle_sdk::serde_json::Map;
@@ -10,6 +12,8 @@ use heddle_sdk::serde_json::Map;
 mod catalog;
 
 const API: &str = "https://api.hubapi.com";
+/// The mapped fields that belong to a custom event, and not to the contact.
+const EVENT_PROPERTIES: &str = "event_properties";
 
 /// The destination.
 pub struct HubSpot;
@@ -22,6 +26,11 @@ impl Adapter for HubSpot {
             "add_to_list" => add_to_list(delivery, http),
             "remove_from_list" => remove_from_list(delivery, http),
             "update_property" => update_property(delivery, http),
+            "upsert_contact" => {
+                let contact = upsert(delivery, Map::new(), http)?;
+                Ok(Receipt::new("the contact is up to date").external_id(contact))
+            }
+            "send_event" => send_event(delivery, http),
             _ => Err(delivery.unknown_action()),
         }
     }
@@ -35,6 +44,8 @@ impl Adapter for HubSpot {
     fn choices(query: &Query, http: &mut Http) -> Result<Choices, Stop> {
         match query.action.as_str() {
             "update_property" => catalog::properties(query, http),
+            "send_event" => catalog::events(query, http),
+            "upsert_contact" => Ok(Choices::default()),
             _ => catalog::lists(query, http),
         }
     }
@@ -77,13 +88,77 @@ fn update_property(delivery: &Delivery, http: &mut Http) -> Result<Receipt, Stop
     Ok(Receipt::new(format!("the contact's {property} is set")).external_id(contact))
 }
 
+/// Sends a custom event that was defined in HubSpot, about the contact with the address.
+fn send_event(delivery: &Delivery, http: &mut Http) -> Result<Receipt, Stop> {
+    let (name, email) = (delivery.input("id")?, delivery.email()?);
+    let definition = url!("https://api.hubapi.com/events/v3/event-definitions/{}", name)?;
+    let properties = match mapped_event_properties(delivery) {
+        Some(mapped) => mapped,
+        None => {
+            let found = answer(http.send(Request::get(definition))?)?;
+            defined(&found, &delivery.event.payload)
+        }
+    };
+    let event = json!({
+        "eventName": name, "email": email, "occurredAt": delivery.event.created_at_text(), "uuid": delivery.id,
+        "properties": properties,
+    });
+    let sent = http.send(Request::post(format!("{API}/events/v3/send")).json(&event))?;
+    if !sent.is_success() {
+        answer(sent)?;
+    }
+    Ok(Receipt::new(format!("sent the event {name}")))
+}
+
+/// The event's properties as the mapping filled them: `event_properties`, or `event_properties.NAME`
+/// one by one.
+fn mapped_event_properties(delivery: &Delivery) -> Option<Map<String, Value>> {
+    let mut properties = Map::new();
+    for (key, value) in &delivery.fields {
+        match (key.strip_prefix(EVENT_PROPERTIES), value) {
+            (Some(""), Value::Object(all)) => {
+                let texts = all
+                    .iter()
+                    .map(|(name, value)| (name.clone(), text_of(value, ";").into()));
+                properties.extend(texts);
+            }
+            (Some(name), value) if name.starts_with('.') => {
+                properties.insert(name[1..].to_owned(), text_of(value, ";").into());
+            }
+            _ => {}
+        }
+    }
+    Some(properties).filter(|properties| !properties.is_empty())
+}
+
+/// What the payload has of the properties that the event is defined with: HubSpot refuses others.
+fn defined(definition: &Value, payload: &Value) -> Map<String, Value> {
+    let named = |property: &Value| {
+        let name = property["name"].as_str()?;
+        let value = payload.get(name).filter(|value| !value.is_null())?;
+        Some((name.to_owned(), text_of(value, ";").into()))
+    };
+    items(&definition["properties"])
+        .iter()
+        .filter_map(named)
+        .collect()
+}
+
 /// Creates or updates the contact with the mapped fields and then `properties`; its id.
 fn upsert(delivery: &Delivery, properties: Map<String, Value>, http: &mut Http) -> Result<String, Stop> {
     let email = delivery.email()?;
+    let person = delivery.person();
+    let fields = delivery.fields_or([
+        ("firstname", person.first_name),
+        ("lastname", person.last_name),
+        ("phone", person.phone),
+    ]);
     let mut all = Map::new();
-    for (name, value) in &delivery.fields {
-        // HubSpot takes every property as text; several values are joined by semicolons.
-        all.insert(name.clone(), text_of(value, ";").into());
+    for (name, value) in &fields {
+        if !name.starts_with(EVENT_PROPERTIES) {
+            // HubSpot takes every property as text; several values are joined by semicolons.
+            all.insert(name.clone(), text_of(value, ";").into());
+        }
     }
     all.insert("email".into(), email.clone().into());
     all.extend(properties);

@@ -48,6 +48,76 @@ fn a_contact_is_upserted_by_email_and_added_to_the_list() {
 }
 
 #[test]
+fn a_contact_is_kept_up_to_date_with_what_the_payload_says_of_the_person() {
+    let run = Scene::action("upsert_contact")
+        .payload(json!({"email": "nina@academyflow.io", "name": "Nina Ray", "phone": "+49 30"}))
+        .field("firstname", "N.")
+        .field("event_properties", json!({"score": 1}))
+        .field("event_properties.level", 2)
+        .reply(200, upserted())
+        .deliver::<HubSpot>();
+    assert_eq!(run.lines(), [UPSERT]);
+    let expected =
+        json!({"firstname": "N.", "lastname": "Ray", "phone": "+49 30", "email": "nina@academyflow.io"});
+    assert_eq!(run.body(0)["inputs"][0]["properties"], expected);
+    assert_eq!(run.done()["external_id"], "512");
+}
+
+const DEFINITION: &str = "GET https://api.hubapi.com/events/v3/event-definitions/pe1_done";
+const EVENT: &str = "POST https://api.hubapi.com/events/v3/send";
+
+#[test]
+fn a_custom_event_takes_from_the_payload_what_it_is_defined_with() {
+    let definition = json!({"fullyQualifiedName": "pe1_done", "properties": [
+        {"name": "completion_percentage"}, {"name": "lesson_title"}, {"name": "absent"}, {}]});
+    let run = scene("send_event")
+        .input("id", "pe1_done")
+        .reply(200, definition)
+        .reply(204, json!(null))
+        .deliver::<HubSpot>();
+    assert_eq!(run.lines(), [DEFINITION, EVENT]);
+    let expected = json!({
+        "eventName": "pe1_done", "email": "nina@academyflow.io", "occurredAt": "2026-03-22T00:00:00.000Z",
+        "uuid": "delivery-1",
+        "properties": {"completion_percentage": "62", "lesson_title": "Customer Research Fundamentals"},
+    });
+    assert_eq!(run.body(1), expected);
+    run.done();
+}
+
+#[test]
+fn a_custom_event_with_mapped_properties_needs_no_look_at_its_definition() {
+    let run = scene("send_event")
+        .input("id", "pe1_done")
+        .field("event_properties", json!({"score": 1}))
+        .field("event_properties.level", 2)
+        .field("firstname", "Nina")
+        .reply(204, json!(null))
+        .deliver::<HubSpot>();
+    assert_eq!(run.lines(), [EVENT]);
+    assert_eq!(run.body(0)["properties"], json!({"score": "1", "level": "2"}));
+    let refused = scene("send_event")
+        .field("event_properties.x", 1)
+        .reply(403, json!({"category": "MISSING_SCOPES"}))
+        .deliver::<HubSpot>();
+    assert_eq!(refused.kind(), Some(FailureKind::Permanent));
+}
+
+#[test]
+fn a_second_delivery_of_the_same_event_asks_for_the_same() {
+    for action in ["add_to_list", "update_property", "upsert_contact"] {
+        let (first, again) = (scene(action), scene(action).again());
+        assert_eq!(
+            first.deliver::<HubSpot>().requests,
+            again.deliver::<HubSpot>().requests
+        );
+    }
+    let event = scene("send_event").field("event_properties.x", 1);
+    let again = event.clone().again().deliver::<HubSpot>();
+    assert_eq!(event.deliver::<HubSpot>().body(0)["uuid"], again.body(0)["uuid"]);
+}
+
+#[test]
 fn a_contact_is_looked_up_and_removed_but_never_created_for_it() {
     let look = "GET https://api.hubapi.com/crm/v3/objects/contacts/nina%40academyflow.io?idProperty=email";
     let run = scene("remove_from_list")
@@ -165,6 +235,12 @@ fn what_cannot_work_sends_nothing() {
             scene("update_property").input("value", json!(null)),
             FailureKind::Mapping,
         ),
+        (
+            scene("upsert_contact").payload(json!({"x": 1})),
+            FailureKind::Mapping,
+        ),
+        (scene("send_event").input("id", ".."), FailureKind::Mapping),
+        (scene("send_event").payload(json!({"x": 1})), FailureKind::Mapping),
         (scene("explode"), FailureKind::Permanent),
     ];
     for (scene, kind) in cases {
@@ -203,6 +279,22 @@ fn static_lists_are_searched_page_by_page() {
     );
     let choices = json!([{"id": "8", "label": "Graduates"}, {"id": "9", "label": "VIP"}]);
     assert_eq!(*run.done(), json!({"choices": choices, "next_cursor": "200"}));
+}
+
+#[test]
+fn custom_events_are_searched_page_by_page() {
+    let page = json!({"results": [
+        {"fullyQualifiedName": "pe1_done", "name": "done", "labels": {"singular": "Lesson done"}},
+        {"fullyQualifiedName": "pe1_x", "name": "x"}, {"name": "y"}], "paging": {"next": {"after": "100"}}});
+    let scene = Scene::connection()
+        .query("action", "send_event")
+        .query("cursor", "0")
+        .query("search", "a b");
+    let run = scene.reply(200, page).choices::<HubSpot>();
+    let list = "GET https://api.hubapi.com/events/v3/event-definitions?limit=100&searchString=a%20b&after=0";
+    assert_eq!(run.lines(), [list]);
+    let choices = json!([{"id": "pe1_done", "label": "Lesson done"}, {"id": "pe1_x", "label": "x"}]);
+    assert_eq!(*run.done(), json!({"choices": choices, "next_cursor": "100"}));
 }
 
 fn property_page() -> Value {
@@ -245,6 +337,8 @@ fn the_field_catalog_is_the_accounts_properties() {
         {"key": "topics", "label": "Topics", "type": "multi_enum", "constraints": {"allowed_values": ["a"]}},
         {"key": "score", "label": "Score", "type": "number", "constraints": {"read_only": true}},
         {"key": "phone", "label": "Phone", "type": "string", "constraints": {"format": "phone"}},
+        {"key": "event_properties", "label": "Event properties", "type": "object",
+            "description": "Of a custom event, with their values; or map event_properties.NAME one by one. Not the contact's."},
     ]});
     assert_eq!(*run.done(), expected);
 }
