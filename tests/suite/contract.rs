@@ -475,6 +475,7 @@ async fn the_integrations_describe_themselves_in_the_contracts_words() {
             "upsert_record"
         ]
     );
+    assert_eq!(sorted(actions("customer_io")), ["identify", "track_event"]);
     assert_eq!(actions("webhook"), ["send_webhook"]);
 }
 

@@ -237,6 +237,8 @@ pub enum Apply {
         /// May name `{setting}`.
         username: String,
     },
+    /// `Authorization: Basic base64(SECRET:)`: the secret is the user name, and there is no password.
+    BasicUser,
     /// A header of its own.
     Header {
         /// The header's name; may name `{setting}`.

@@ -71,14 +71,17 @@ impl Credential {
         };
         let way = match &declared.apply {
             Apply::Bearer => one(header::AUTHORIZATION, format!("Bearer {text}"))?,
-            Apply::Basic { username } => {
-                let username = settings.fill(username)?;
+            Apply::Basic { .. } | Apply::BasicUser => {
+                let (username, password) = match &declared.apply {
+                    Apply::Basic { username } => (settings.fill(username)?, text),
+                    _ => (text.to_owned(), ""),
+                };
                 if username.contains(':') {
                     return Err(fail(
                         "has a user name with a colon, which Basic authentication cannot carry",
                     ));
                 }
-                let pair = STANDARD.encode(format!("{username}:{text}"));
+                let pair = STANDARD.encode(format!("{username}:{password}"));
                 redactor.learn(&pair);
                 one(header::AUTHORIZATION, format!("Basic {pair}"))?
             }

@@ -160,6 +160,11 @@ fn each_way_of_header_writes_its_header() {
             "Basic bmluYTpzM2NyZXQ=",
         ),
         (
+            json!({"apply": "basic_user"}),
+            "authorization",
+            "Basic czNjcmV0Og==",
+        ),
+        (
             json!({"apply": "header", "header": "{header}", "prefix": "Key "}),
             "x-key",
             "Key s3cret",
@@ -183,6 +188,31 @@ fn each_way_of_header_writes_its_header() {
         let (_, headers) = applied(&grant, "https://api.acme.com/").unwrap();
         assert_eq!(headers[name], value);
         assert!(headers[name].is_sensitive());
+    }
+}
+
+#[test]
+fn a_user_name_with_a_colon_is_refused_whether_it_is_a_setting_or_the_secret() {
+    let cases = [
+        (
+            json!({"apply": "basic", "username": "{user}"}),
+            json!({"user": "a:b"}),
+            "s3cret",
+        ),
+        (json!({"apply": "basic_user"}), json!({}), "s3:cret"),
+    ];
+    for (mut credential, settings, secret) in cases {
+        credential["name"] = json!("main");
+        credential["field"] = json!("key");
+        let error = grant(
+            json!(["api.acme.com"]),
+            json!([credential]),
+            settings,
+            json!({ "key": secret }),
+        )
+        .unwrap_err()
+        .to_string();
+        assert!(error.contains("colon") && !error.contains(secret), "{error}");
     }
 }
 

@@ -101,7 +101,7 @@ pub fn conflicts(manifest: &Manifest, parted: &Parted) -> Vec<Problem> {
     });
     for credential in in_force {
         let (template, may_be_ours) = match &credential.apply {
-            Apply::Bearer | Apply::Basic { .. } => ("Authorization", false),
+            Apply::Bearer | Apply::Basic { .. } | Apply::BasicUser => ("Authorization", false),
             Apply::Header { header, .. } => (header.as_str(), false),
             // The contract's own default is X-Meshes-Signature.
             Apply::Hmac { header, .. } => (header.as_str(), true),

@@ -100,6 +100,11 @@ async fn an_echo_does_not_bring_the_secret_back() {
             format!("Basic {}", STANDARD.encode(format!("nina:{TOKEN}"))),
         ),
         (
+            json!({"apply": "basic_user"}),
+            "/",
+            format!("Basic {}", STANDARD.encode(format!("{TOKEN}:"))),
+        ),
+        (
             json!({"apply": "query", "parameter": "key"}),
             "/?a=b",
             "/?a=b&key=sk_live%2F4eC39H%22q%26%3DLy%3Fj".into(),
