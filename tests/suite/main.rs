@@ -11,6 +11,7 @@ mod crash;
 #[cfg(target_os = "linux")]
 mod disk;
 mod fan_out;
+mod forms;
 mod guard;
 mod history;
 mod idempotency;
