@@ -19,6 +19,9 @@ use crate::sign::{Algorithm, Encoding, Signer, standard_webhooks_key};
 use crate::token::TokenSource;
 use crate::{SendContext, SendError};
 
+/// The shortest part of a secret URL that is taken for a secret by itself, in bytes.
+const MIN_TOKEN_BYTES: usize = 24;
+
 /// A secret and the way it is applied.
 pub(crate) struct Credential {
     pub name: String,
@@ -110,6 +113,15 @@ impl Credential {
                         redactor.learn(url.path().trim_matches('/'));
                     }
                     redactor.learn(url.query().unwrap_or_default());
+                    // Some receivers answer with their token alone. What is shorter is a word or
+                    // an id, and would be missed where it stands by right.
+                    let segments = url.path_segments().into_iter().flatten();
+                    let values = url.query_pairs().map(|(_, value)| value.into_owned());
+                    for part in segments.map(str::to_owned).chain(values) {
+                        if part.len() >= MIN_TOKEN_BYTES {
+                            redactor.learn(&part);
+                        }
+                    }
                 }
                 Way::Url(secret.clone())
             }

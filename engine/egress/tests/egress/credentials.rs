@@ -190,6 +190,20 @@ async fn a_secret_url_does_not_come_back_in_whole_or_in_part() {
 }
 
 #[tokio::test]
+async fn the_token_in_a_secret_url_does_not_come_back_by_itself() {
+    let token = "3d89bb7572e0fb30d8128367b3b1b44fecd1726de135cbe28a41f8b2f777c372ba2939e72279";
+    let body =
+        format!(r#"{{"id":"41771983423143937","token":"{token}","url":"/api/v10/webhooks/1/{token}"}}"#);
+    let receiver =
+        Receiver::start(move |_| Answer::Keep(answer("401 Unauthorized", &[], body.as_bytes()))).await;
+    let secret = receiver.url(&format!("/api/webhooks/41771983423143937/{token}"));
+    let (_, returned) =
+        sent_and_returned(&receiver, json!({"apply": "url"}), "credential:token", &secret).await;
+    assert!(!returned.contains("3d89bb7572e0"), "{returned}");
+    assert!(returned.contains("41771983423143937"), "{returned}");
+}
+
+#[tokio::test]
 async fn static_headers_and_signing_secrets_do_not_come_back() {
     let receiver = Receiver::start(|seen| {
         let head = seen.head.clone();
