@@ -220,6 +220,20 @@ CREATE TABLE rules (
     updated_at INTEGER NOT NULL
 , mapping TEXT CHECK (mapping IS NULL OR json_valid(mapping))) STRICT, WITHOUT ROWID;
 
+CREATE TABLE terms (
+    id BLOB PRIMARY KEY CHECK (length(id) = 16),
+    workspace BLOB NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
+    kind TEXT NOT NULL CHECK (kind IN ('event_type', 'resource')),
+    key TEXT NOT NULL,
+    label TEXT NOT NULL,
+    description TEXT,
+    active INTEGER NOT NULL CHECK (active IN (0, 1)),
+    created_by TEXT, -- NULL: it came with the workspace
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    UNIQUE (workspace, kind, key)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE workspaces (
     id BLOB PRIMARY KEY CHECK (length(id) = 16),
     organisation BLOB NOT NULL REFERENCES organisations (id),

@@ -73,6 +73,8 @@ ids! {
     DeliveryId,
     /// One try of a delivery.
     AttemptId,
+    /// What a workspace calls one of its events or resources.
+    TermId,
     /// A bulk replay.
     ReplayId,
     /// A version of a connection's default mapping.

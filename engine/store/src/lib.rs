@@ -45,6 +45,7 @@ mod records;
 mod replays;
 mod rules;
 mod seal;
+mod terms;
 mod workspaces;
 mod writer;
 

@@ -10,6 +10,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0003_key_scopes.sql"),
     include_str!("../migrations/0004_idempotency.sql"),
     include_str!("../migrations/0005_mappings.sql"),
+    include_str!("../migrations/0006_terms.sql"),
 ];
 
 /// The version that this program writes.

@@ -9,7 +9,7 @@ use heddle_core::event::Event;
 use heddle_core::exchange::Header;
 use heddle_core::id::{
     AttemptId, CatalogId, ConnectionId, DeliveryId, EventId, MappingId, OrganisationId, PublishableKeyId,
-    ReplayId, RuleId, WorkspaceId,
+    ReplayId, RuleId, TermId, WorkspaceId,
 };
 use heddle_core::outcome::{Outcome, OutcomeCode};
 use heddle_core::replay::{Filter, Progress, Rules};
@@ -86,6 +86,51 @@ pub struct PublishableKey {
     /// The whole text, `mesh_pub_…`.
     pub key: String,
     pub created_at: Timestamp,
+}
+
+/// What a workspace calls one of its events or resources.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Term {
+    pub id: TermId,
+    pub workspace: WorkspaceId,
+    pub kind: TermKind,
+    /// One of its key in its kind and workspace: an event's name, or its `resource`.
+    pub key: String,
+    pub label: String,
+    pub description: Option<String>,
+    /// Whether it is still to be picked.
+    pub active: bool,
+    /// `None`: it came with the workspace.
+    pub created_by: Option<String>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// The two kinds of entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TermKind {
+    /// A name of events.
+    EventType,
+    /// A kind of things that events are about.
+    Resource,
+}
+
+impl TermKind {
+    /// The word in SQL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::EventType => "event_type",
+            Self::Resource => "resource",
+        }
+    }
+
+    /// Back from [`Self::as_str`].
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::EventType, Self::Resource]
+            .into_iter()
+            .find(|kind| kind.as_str() == word)
+    }
 }
 
 /// What became of the wish to delete a connection.

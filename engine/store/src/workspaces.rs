@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::error::{StoreError, is_unique};
 use crate::reach::Reach;
 use crate::records::{PublishableKey, Workspace};
-use crate::{Store, columns, publishable_keys};
+use crate::{Store, columns, publishable_keys, terms};
 
 impl Store {
     /// Makes a workspace with its publishable key; a conflict when its organisation has another one
@@ -19,6 +19,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.write(1024, move |connection, _| {
             insert(connection, &workspace)?;
+            terms::begin(connection, &workspace)?;
             publishable_keys::insert(connection, &key)
         })
         .await

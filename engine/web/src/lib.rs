@@ -6,7 +6,7 @@
 //!   `caller` what a handler knows of who is there; `extract` reads what they ask; `views` writes the answers
 //! - `error` is what can go wrong and the one mapping of it to HTTP; `frame` is around every route
 //! - `cors` is for the two ingestion operations alone
-//! - `workspaces`, `machine_keys`, `connections` (with `settings` and `headers`), `integrations`, `rules`, `ingest` (with `sent`,
+//! - `workspaces`, `terms` (event types and resources), `machine_keys`, `connections` (with `settings` and `headers`), `integrations`, `rules`, `ingest` (with `sent`,
 //!   `emit`, `cloudevents` and `idempotency`), `events`, `deliveries` and `health` are the operations
 //!
 //! Whatever an operation looks up, it looks up within the caller's reach: ids from outside of it are ids
@@ -48,6 +48,7 @@ mod routes;
 mod rules;
 mod sent;
 mod settings;
+mod terms;
 mod views;
 mod workspaces;
 
@@ -103,6 +104,46 @@ fn api() -> Routes {
             "/workspaces/{workspace}/events",
             P::EventsRead,
             workspaces::events,
+        )
+        .get(
+            "/workspaces/{workspace}/event-types",
+            P::CatalogRead,
+            terms::event_types,
+        )
+        .post(
+            "/workspaces/{workspace}/event-types",
+            P::CatalogWrite,
+            terms::create_event_type,
+        )
+        .put(
+            "/workspaces/{workspace}/event-types/{event_type}",
+            P::CatalogWrite,
+            terms::update_event_type,
+        )
+        .delete(
+            "/workspaces/{workspace}/event-types/{event_type}",
+            P::CatalogWrite,
+            terms::delete_event_type,
+        )
+        .get(
+            "/workspaces/{workspace}/resources",
+            P::CatalogRead,
+            terms::resources,
+        )
+        .post(
+            "/workspaces/{workspace}/resources",
+            P::CatalogWrite,
+            terms::create_resource,
+        )
+        .put(
+            "/workspaces/{workspace}/resources/{resource}",
+            P::CatalogWrite,
+            terms::update_resource,
+        )
+        .delete(
+            "/workspaces/{workspace}/resources/{resource}",
+            P::CatalogWrite,
+            terms::delete_resource,
         )
         .get("/integrations", P::IntegrationsRead, integrations::list)
         .get("/connections", P::ConnectionsRead, connections::list)

@@ -10,7 +10,8 @@ use heddle_core::connection::{Connection as Destination, Health};
 use heddle_core::delivery::State;
 use heddle_core::event::Event;
 use heddle_core::id::{
-    AttemptId, ConnectionId, DeliveryId, EventId, OrganisationId, PublishableKeyId, RuleId, WorkspaceId,
+    AttemptId, ConnectionId, DeliveryId, EventId, OrganisationId, PublishableKeyId, RuleId, TermId,
+    WorkspaceId,
 };
 use heddle_core::outcome::{Outcome, OutcomeCode};
 use heddle_core::retry::Schedule;
@@ -33,6 +34,7 @@ mod opening;
 mod property;
 mod replays;
 mod tenancy;
+mod terms;
 mod upgrade;
 
 const NOW: Timestamp = Timestamp(1_774_000_000_000);

@@ -92,11 +92,6 @@ async fn a_key_of_one_workspace_finds_nothing_of_another() {
         ("GET", format!("/events/{event}/rules/{rule}/attempts"), json!({})),
         (
             "POST",
-            "/events".into(),
-            json!({"workspace": workspace, "event": "a", "payload": {}}),
-        ),
-        (
-            "POST",
             "/connections".into(),
             json!({"workspace": workspace, "type": "acme", "name": "New", "metadata": metadata}),
         ),
@@ -112,6 +107,9 @@ async fn a_key_of_one_workspace_finds_nothing_of_another() {
             .await;
         assert_eq!(answer.refused(404), "not_found", "{method} {path}");
     }
+    let event = json!({"workspace": workspace, "event": "a", "payload": {}}).to_string();
+    let emitted = world.send(&key, "POST", "/api/v1/events", event).await;
+    assert_eq!(emitted.refused(400), "unknown_workspace");
     // Its own workspace it may leave unsaid.
     let event = json!({"event": "b", "payload": {}}).to_string();
     let made = world

@@ -10,5 +10,6 @@ mod ingest;
 mod isolation;
 mod plugin;
 mod rules;
+mod terms;
 mod workspaces;
 mod world;
