@@ -7,6 +7,7 @@
 
 pub mod api;
 pub mod engine;
+pub mod provider;
 pub mod receiver;
 pub mod token;
 pub mod wait;

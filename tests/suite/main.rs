@@ -5,6 +5,7 @@ mod auth;
 mod bulk;
 mod cli;
 mod cloudevents;
+mod conformance;
 mod contract;
 mod crash;
 // A full disk is played with a Linux tool.
