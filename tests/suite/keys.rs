@@ -41,7 +41,7 @@ async fn a_key_is_limited_listed_and_revoked_beside_a_running_server() {
     assert_eq!((seen.len(), &seen[0]["id"]), (1, &json!(here.id)));
     let event = |workspace: &str| json!({"workspace": workspace, "event": "a", "payload": {"n": 1}});
     narrow.post("/events", &event(&here.id)).await.expect(201);
-    narrow.post("/events", &event(&there.id)).await.expect_error(404);
+    narrow.post("/events", &event(&there.id)).await.expect_error(400);
     let refused = narrow.get("/events").await.expect_error(403);
     assert_eq!(refused["code"], "permission_missing");
 

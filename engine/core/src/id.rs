@@ -63,6 +63,8 @@ ids! {
     WorkspaceId,
     /// A publishable key of a workspace.
     PublishableKeyId,
+    /// An embed session; the API writes `sess_` before it.
+    SessionId,
     /// A configured destination.
     ConnectionId,
     /// A routing rule.

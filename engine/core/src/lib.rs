@@ -20,5 +20,6 @@ pub mod replay;
 pub mod retry;
 pub mod rule;
 pub mod secret;
+pub mod session;
 pub mod template;
 pub mod time;

@@ -97,6 +97,8 @@ impl Engine {
             entropy: machine::entropy,
             schedule,
             environment: settings.environment.clone(),
+            session_key: home.session_key()?,
+            public_url: settings.public_url.clone(),
         });
         let watching = CancellationToken::new();
         tokio::spawn(watch_plugins(Arc::clone(&plugins), watching.clone()));

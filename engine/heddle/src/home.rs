@@ -65,8 +65,17 @@ impl Home {
 
     /// Authenticates the compile cache; made from the master key, so that neither tells the other.
     pub fn cache_key(&self) -> Result<[u8; 32]> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.master_key).context("making the cache key")?;
-        mac.update(b"heddle compile cache");
+        self.derived_key(b"heddle compile cache")
+    }
+
+    /// Signs the access tokens of sessions; made from the master key.
+    pub fn session_key(&self) -> Result<[u8; 32]> {
+        self.derived_key(b"heddle session tokens")
+    }
+
+    fn derived_key(&self, purpose: &[u8]) -> Result<[u8; 32]> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.master_key).context("making a key")?;
+        mac.update(purpose);
         Ok(mac.finalize().into_bytes().into())
     }
 

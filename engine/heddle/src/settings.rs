@@ -16,6 +16,7 @@ use heddle_core::retry::Schedule;
 pub struct Settings {
     pub listen: SocketAddr,
     pub data_dir: PathBuf,
+    pub public_url: Option<String>,
     pub environment: String,
     pub retry_schedule: Schedule,
     pub egress_allow_networks: Vec<String>,
@@ -46,6 +47,11 @@ pub const ALL: &[Setting] = &[
         key: "listen",
         default: "127.0.0.1:8080",
         help: "The address and port to serve on.",
+    },
+    Setting {
+        key: "public_url",
+        default: "",
+        help: "Where browsers reach this server, such as https://heddle.example.com: the addresses of embedded pages begin with it. Without it they begin with the host that a request names.",
     },
     Setting {
         key: "data_dir",
@@ -240,6 +246,17 @@ fn parse(values: &BTreeMap<String, String>) -> Result<Settings> {
             .context("write an address and a port, such as 127.0.0.1:8080")
             .with_context(|| wrong("listen"))?,
         data_dir: PathBuf::from(get("data_dir")?),
+        public_url: match get("public_url")? {
+            none if none.is_empty() => None,
+            url => Some(
+                heddle_web::origin(&url)
+                    .filter(|origin| *origin == url.trim_end_matches('/').to_ascii_lowercase())
+                    .ok_or_else(|| {
+                        anyhow!("write http:// or https://, a host and perhaps a port, without a path")
+                    })
+                    .with_context(|| wrong("public_url"))?,
+            ),
+        },
         environment,
         retry_schedule: get("retry_schedule")?
             .parse()
@@ -332,6 +349,8 @@ mod tests {
     fn a_value_that_makes_no_sense_is_refused_by_its_name() {
         for (name, value) in [
             ("HEDDLE_LISTEN", "here"),
+            ("HEDDLE_PUBLIC_URL", "heddle.example"),
+            ("HEDDLE_PUBLIC_URL", "https://heddle.example/path"),
             ("HEDDLE_RETRY_SCHEDULE", "soon"),
             ("HEDDLE_EGRESS_ALLOW_HTTP", "maybe"),
             ("HEDDLE_IN_FLIGHT", "0"),

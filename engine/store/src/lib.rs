@@ -15,7 +15,7 @@
 use std::sync::Arc;
 
 use heddle_core::connection::Connection as Destination;
-use heddle_core::id::{ConnectionId, OrganisationId, WorkspaceId};
+use heddle_core::id::{ConnectionId, OrganisationId, SessionId, WorkspaceId};
 use heddle_core::rule::Rule;
 use heddle_core::time::Timestamp;
 use rusqlite::Connection;
@@ -45,6 +45,7 @@ mod records;
 mod replays;
 mod rules;
 mod seal;
+mod sessions;
 mod terms;
 mod workspaces;
 mod writer;
@@ -57,6 +58,7 @@ pub use error::{CancelError, OpenError, ReplayError, RetryError, StoreError};
 pub use reach::{Reach, ResourceKey};
 pub use records::*;
 pub use replays::MAX_COUNTED;
+pub use sessions::{Launch, Session, SessionFilter};
 
 use cache::Cache;
 use readers::Readers;
@@ -88,6 +90,7 @@ struct Shared {
     rules: Cache<WorkspaceId, Arc<[Rule]>>,
     /// With when each was read: another process may revoke one.
     machine_keys: Cache<String, (MachineKey, Timestamp)>,
+    sessions: Cache<SessionId, Session>,
     publishable_keys: Cache<String, (PublishableKey, WorkspaceId, OrganisationId)>,
 }
 

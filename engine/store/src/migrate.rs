@@ -11,6 +11,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0004_idempotency.sql"),
     include_str!("../migrations/0005_mappings.sql"),
     include_str!("../migrations/0006_terms.sql"),
+    include_str!("../migrations/0007_sessions.sql"),
 ];
 
 /// The version that this program writes.

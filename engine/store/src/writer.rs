@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use heddle_core::id::{ConnectionId, WorkspaceId};
+use heddle_core::id::{ConnectionId, SessionId, WorkspaceId};
 use heddle_core::time::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
@@ -33,6 +33,7 @@ pub(crate) struct Effects {
     rules: Vec<WorkspaceId>,
     replays: bool,
     machine_keys: Vec<String>,
+    sessions: Vec<SessionId>,
 }
 
 impl Effects {
@@ -62,20 +63,27 @@ impl Effects {
         self.machine_keys.push(access_key);
     }
 
-    fn mark(&self) -> [usize; 4] {
+    /// This session changed.
+    pub fn session(&mut self, id: SessionId) {
+        self.sessions.push(id);
+    }
+
+    fn mark(&self) -> [usize; 5] {
         [
             self.due.len(),
             self.connections.len(),
             self.rules.len(),
             self.machine_keys.len(),
+            self.sessions.len(),
         ]
     }
 
-    fn back_to(&mut self, mark: [usize; 4]) {
+    fn back_to(&mut self, mark: [usize; 5]) {
         self.due.truncate(mark[0]);
         self.connections.truncate(mark[1]);
         self.rules.truncate(mark[2]);
         self.machine_keys.truncate(mark[3]);
+        self.sessions.truncate(mark[4]);
     }
 
     fn tell(self, shared: &Shared) {
@@ -87,6 +95,9 @@ impl Effects {
         }
         for access_key in &self.machine_keys {
             shared.machine_keys.forget(access_key);
+        }
+        for id in &self.sessions {
+            shared.sessions.forget(id);
         }
         shared.due.add(self.due);
         if self.replays {

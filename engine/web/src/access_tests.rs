@@ -1,17 +1,20 @@
 //! What `docs/access.md` says against what the code does.
 
+use heddle_core::session::{Role, SessionType};
+
 use super::*;
 
 const DOCUMENT: &str = include_str!("../../../docs/access.md");
 
 /// The rows of the table below a heading, as the cells' texts without their backticks.
-fn table(heading: &str) -> Vec<Vec<String>> {
-    let section = DOCUMENT
+fn table(document: &str, heading: &str) -> Vec<Vec<String>> {
+    let section = document
         .split_once(&format!("\n## {heading}\n"))
-        .unwrap_or_else(|| panic!("docs/access.md has no heading {heading}"))
+        .unwrap_or_else(|| panic!("no heading {heading}"))
         .1;
     let section = section.split("\n## ").next().unwrap_or_default();
-    let rows = section.lines().filter(|line| line.starts_with('|')).skip(2);
+    let lines = section.lines().skip_while(|line| !line.starts_with('|'));
+    let rows = lines.take_while(|line| line.starts_with('|')).skip(2);
     rows.map(|row| {
         let cells = row.trim_matches('|').split('|');
         cells.map(|cell| cell.trim().replace('`', "")).collect()
@@ -21,7 +24,7 @@ fn table(heading: &str) -> Vec<Vec<String>> {
 
 #[test]
 fn the_document_names_every_permission_in_order() {
-    let words: Vec<String> = table("Permissions")
+    let words: Vec<String> = table(DOCUMENT, "Permissions")
         .into_iter()
         .map(|row| row[0].clone())
         .collect();
@@ -48,7 +51,7 @@ fn the_document_names_every_route_with_its_permission() {
             ]
         })
         .collect();
-    let documented = table("Routes");
+    let documented = table(DOCUMENT, "Routes");
     for row in &ours {
         assert!(
             documented.contains(row),
@@ -63,4 +66,24 @@ fn the_document_names_every_route_with_its_permission() {
             "docs/access.md has a route that is not there: {row:?}"
         );
     }
+}
+
+#[test]
+fn the_document_names_what_each_session_may() {
+    let mut ours = Vec::new();
+    for kind in SessionType::ALL {
+        for role in Role::ALL {
+            let words: Vec<&str> = session_access::by_role(*kind, *role)
+                .iter()
+                .map(Permission::as_str)
+                .collect();
+            ours.push(vec![
+                kind.as_str().to_owned(),
+                role.as_str().to_owned(),
+                words.join(", "),
+            ]);
+        }
+    }
+    let document = include_str!("../../../docs/sessions.md");
+    assert_eq!(table(document, "What it opens"), ours);
 }

@@ -1,4 +1,5 @@
-//! From a request's credential to its caller. A machine token opens what its key may; a publishable key
+//! From a request's credential to its caller. A machine token opens what its key may, a session's access
+//! token what the session's type and role allow; a publishable key
 //! opens the two ingestion operations of its workspace, and where both are sent there, the publishable
 //! key counts.
 
@@ -17,6 +18,7 @@ use crate::error::ApiError;
 use crate::keys::{is_access_key, is_publishable_key};
 use crate::machine_keys::permissions_of;
 use crate::permission::{Access, Permission, Permissions};
+use crate::session_tokens;
 
 /// The headers that carry a publishable key, ours first.
 const PUBLISHABLE_KEY_HEADERS: [&str; 2] = ["x-heddle-publishable-key", "x-meshes-publishable-key"];
@@ -36,7 +38,7 @@ pub async fn admit(app: &App, headers: &HeaderMap, access: Access) -> Result<Cal
     let caller = match (key, access) {
         (Some(key), Access::Ingestion) => publishable(app, key).await?,
         _ => match bearer(headers)? {
-            Some(token) if !token.starts_with("mesh_pub_") => machine(app, token).await?,
+            Some(token) if !token.starts_with("mesh_pub_") => bearer_caller(app, token, headers).await?,
             None if key.is_none() => return Err(MISSING),
             _ if access == Access::Ingestion => {
                 return Err(refused(
@@ -138,8 +140,17 @@ async fn publishable(app: &App, text: &str) -> Result<Caller, ApiError> {
     ))
 }
 
-async fn machine(app: &App, token: &str) -> Result<Caller, ApiError> {
-    let access_key = named_key(token)?;
+/// A machine's token or a session's, which their headers tell apart.
+async fn bearer_caller(app: &App, token: &str, headers: &HeaderMap) -> Result<Caller, ApiError> {
+    let kid = named_key(token)?;
+    if kid == session_tokens::KID {
+        session_tokens::caller(app, token, headers).await
+    } else {
+        machine(app, token, kid).await
+    }
+}
+
+async fn machine(app: &App, token: &str, access_key: String) -> Result<Caller, ApiError> {
     let now = app.clock.now();
     let key = app
         .store
@@ -166,7 +177,7 @@ async fn machine(app: &App, token: &str) -> Result<Caller, ApiError> {
     Ok(caller.until(key.expires_at))
 }
 
-/// The access key that the token says it is signed by.
+/// The key that the token says it is signed by.
 fn named_key(token: &str) -> Result<String, ApiError> {
     if token.len() > MAX_TOKEN_BYTES {
         return Err(invalid_token("The machine token is too long."));
@@ -178,7 +189,7 @@ fn named_key(token: &str) -> Result<String, ApiError> {
     }
     header
         .kid
-        .filter(|kid| is_access_key(kid))
+        .filter(|kid| is_access_key(kid) || kid == session_tokens::KID)
         .ok_or_else(|| invalid_token("The machine token's header must name its access key in kid."))
 }
 

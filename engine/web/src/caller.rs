@@ -32,6 +32,8 @@ pub struct Caller {
 pub enum Credential {
     /// A back end's, with a token that it signed.
     Machine,
+    /// An embed session's, with a token that Heddle signed.
+    Session,
     /// A page's, readable by everybody who opens it.
     Publishable,
 }

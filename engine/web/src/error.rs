@@ -57,6 +57,8 @@ pub enum ApiError {
     Forbidden(&'static str),
     /// A credential that holds, but lacks the permission that the route needs.
     NotPermitted(Permission),
+    /// A credential that holds, but not on the page that the browser says it is on.
+    OriginNotAllowed,
     /// Not there, or another organisation's.
     NotFound(&'static str),
     /// No such path.
@@ -109,7 +111,7 @@ impl ApiError {
         match self {
             Self::MalformedJson(_) | Self::Invalid(_) | Self::UnknownWorkspace => StatusCode::BAD_REQUEST,
             Self::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) | Self::NotPermitted(_) => StatusCode::FORBIDDEN,
+            Self::Forbidden(_) | Self::NotPermitted(_) | Self::OriginNotAllowed => StatusCode::FORBIDDEN,
             Self::NotFound(_) | Self::UnknownRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict { .. } => StatusCode::CONFLICT,
@@ -133,6 +135,7 @@ impl ApiError {
             | Self::Unprocessable { code, .. } => code,
             Self::Forbidden(_) => "forbidden",
             Self::NotPermitted(_) => "permission_missing",
+            Self::OriginNotAllowed => "origin_not_allowed",
             Self::NotFound(_) => "not_found",
             Self::UnknownRoute => "unknown_route",
             Self::MethodNotAllowed => "method_not_allowed",
@@ -178,6 +181,7 @@ impl ApiError {
             }
             Self::Unprocessable { message, .. } => (*message).into(),
             Self::UnknownWorkspace => "workspace: there is no such workspace".into(),
+            Self::OriginNotAllowed => "This credential is not for pages of this origin.".into(),
             Self::NotFound(what) => format!("There is no such {what}.").into(),
             Self::UnknownRoute => "There is nothing at this path. The API is below /api/v1.".into(),
             Self::MethodNotAllowed => "This path does not have this method; Allow lists those it has.".into(),
@@ -261,6 +265,7 @@ mod tests {
             },
             ApiError::Forbidden("m"),
             ApiError::NotPermitted(Permission::RulesWrite),
+            ApiError::OriginNotAllowed,
             ApiError::NotFound("rule"),
             ApiError::UnknownRoute,
             ApiError::MethodNotAllowed,

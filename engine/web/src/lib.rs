@@ -6,7 +6,7 @@
 //!   `caller` what a handler knows of who is there; `extract` reads what they ask; `views` writes the answers
 //! - `error` is what can go wrong and the one mapping of it to HTTP; `frame` is around every route
 //! - `cors` is for the two ingestion operations alone
-//! - `workspaces`, `terms` (event types and resources), `machine_keys`, `connections` (with `settings` and `headers`), `integrations`, `rules`, `ingest` (with `sent`,
+//! - `workspaces`, `terms` (event types and resources), `machine_keys`, `sessions` (with `session_access` and `session_tokens`), `connections` (with `settings` and `headers`), `integrations`, `rules`, `ingest` (with `sent`,
 //!   `emit`, `cloudevents` and `idempotency`), `events`, `deliveries` and `health` are the operations
 //!
 //! Whatever an operation looks up, it looks up within the caller's reach: ids from outside of it are ids
@@ -42,17 +42,22 @@ mod ingest;
 mod integrations;
 mod keys;
 mod machine_keys;
+mod origins;
 mod permission;
 mod replays;
 mod routes;
 mod rules;
 mod sent;
+mod session_access;
+mod session_tokens;
+mod sessions;
 mod settings;
 mod terms;
 mod views;
 mod workspaces;
 
 pub use machine_keys::{MAX_WORKSPACES, shown as machine_key};
+pub use origins::origin;
 pub use permission::{Access, Permission, Permissions, Route};
 
 use routes::Routes;
@@ -72,6 +77,10 @@ pub struct WebState {
     pub entropy: fn(&mut [u8]),
     /// When deliveries are tried whose connection has no schedule of its own.
     pub schedule: Arc<Schedule>,
+    /// Signs the access tokens of sessions; made from the master key.
+    pub session_key: [u8; 32],
+    /// Where browsers reach this, such as `https://heddle.example.com`, if it is configured.
+    pub public_url: Option<String>,
     /// The word in publishable keys, such as `live`: letters, digits, `-` and `.`.
     pub environment: String,
 }
@@ -203,6 +212,10 @@ fn api() -> Routes {
         .post("/replays/{replay}/pause", P::EventsReplay, replays::pause)
         .post("/replays/{replay}/resume", P::EventsReplay, replays::resume)
         .post("/replays/{replay}/cancel", P::EventsReplay, replays::cancel)
+        .get("/sessions", P::SessionsRead, sessions::list)
+        .post("/sessions", P::SessionsWrite, sessions::create)
+        .post("/sessions/{session}/refresh", P::SessionsWrite, sessions::refresh)
+        .delete("/sessions/{session}", P::SessionsWrite, sessions::revoke)
         .get("/keys", P::KeysRead, machine_keys::list)
         .post("/keys", P::KeysWrite, machine_keys::create)
         .delete("/keys/{access_key}", P::KeysWrite, machine_keys::revoke)

@@ -51,6 +51,16 @@ impl<T> List<T> {
             records,
         }
     }
+
+    /// A page of at most `limit`.
+    pub fn page(records: Vec<T>, limit: usize, next_cursor: Option<String>) -> Self {
+        Self {
+            count: records.len(),
+            limit,
+            next_cursor,
+            records,
+        }
+    }
 }
 
 /// A workspace.

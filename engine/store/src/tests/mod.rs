@@ -33,6 +33,7 @@ mod mappings;
 mod opening;
 mod property;
 mod replays;
+mod sessions;
 mod tenancy;
 mod terms;
 mod upgrade;

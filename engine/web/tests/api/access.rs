@@ -105,7 +105,10 @@ async fn a_key_of_one_workspace_finds_nothing_of_another() {
         let answer = world
             .send(&key, method, &format!("/api/v1{path}"), body.to_string())
             .await;
-        assert_eq!(answer.refused(404), "not_found", "{method} {path}");
+        match path.as_str() {
+            "/events" => assert_eq!(answer.refused(400), "unknown_workspace"),
+            _ => assert_eq!(answer.refused(404), "not_found", "{method} {path}"),
+        }
     }
     let event = json!({"workspace": workspace, "event": "a", "payload": {}}).to_string();
     let emitted = world.send(&key, "POST", "/api/v1/events", event).await;

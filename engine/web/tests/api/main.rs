@@ -10,6 +10,7 @@ mod ingest;
 mod isolation;
 mod plugin;
 mod rules;
+mod sessions;
 mod terms;
 mod workspaces;
 mod world;

@@ -65,6 +65,7 @@ static PLUGINS: LazyLock<Arc<Registry>> = LazyLock::new(|| {
 pub struct World {
     pub store: Store,
     pub clock: Arc<HandClock>,
+    pub state: WebState,
     router: Router,
     key: MachineKey,
     _directory: TempDir,
@@ -141,7 +142,7 @@ impl World {
         })
         .unwrap();
         let clock = Arc::new(HandClock(AtomicI64::new(NOW.0)));
-        let router = router(WebState {
+        let state = WebState {
             store: store.clone(),
             plugins: Arc::clone(&PLUGINS),
             egress: Egress::new(EgressConfig::default()).unwrap(),
@@ -149,11 +150,15 @@ impl World {
             entropy,
             schedule: Arc::new("0s,5s,5m".parse().unwrap()),
             environment: "test".into(),
-        });
+            session_key: [9; 32],
+            public_url: None,
+        };
+        let router = router(state.clone());
         let key = new_key(&store, 'A').await;
         Self {
             store,
             clock,
+            state,
             router,
             key,
             _directory: directory,
