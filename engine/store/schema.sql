@@ -218,7 +218,7 @@ CREATE TABLE rules (
     created_by TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL
-, mapping TEXT CHECK (mapping IS NULL OR json_valid(mapping))) STRICT, WITHOUT ROWID;
+, mapping TEXT CHECK (mapping IS NULL OR json_valid(mapping)), condition TEXT) STRICT, WITHOUT ROWID;
 
 CREATE TABLE sessions (
     id BLOB PRIMARY KEY CHECK (length(id) = 16),

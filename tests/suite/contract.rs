@@ -593,7 +593,7 @@ async fn a_rule_is_refused_rather_than_half_understood() {
         body
     };
     for extra in [
-        json!({"condition": "payload.plan == 'pro'"}),
+        json!({"condition": "payload.plan = 'pro'"}),
         json!({"mapping": {"fields": []}}),
         json!({"transform": {"plugin": "x"}}),
         json!({"metadata": {"action": "send_webhook", "id": ["1"]}}),

@@ -5,6 +5,7 @@ mod auth;
 mod bulk;
 mod cli;
 mod cloudevents;
+mod conditions;
 mod conformance;
 mod contract;
 mod crash;

@@ -1,4 +1,4 @@
-//! The pure heart of Heddle: identifiers, events, rules, templates, the delivery state machine,
+//! The pure heart of Heddle: identifiers, events, rules and their conditions, templates, the delivery state machine,
 //! the retry policy and the shapes that travel between host and plugin.
 //!
 //! Nothing here does I/O. There is no tokio, no SQL, no Wasm, no HTTP client and no clock: the
@@ -6,6 +6,7 @@
 //! functions; none of them decides a delivery's fate by itself.
 
 pub mod catalog;
+pub mod condition;
 pub mod connection;
 pub mod delivery;
 pub mod event;
@@ -18,6 +19,7 @@ pub mod mapping;
 pub mod outcome;
 pub mod replay;
 pub mod retry;
+pub mod routing;
 pub mod rule;
 pub mod secret;
 pub mod session;

@@ -21,6 +21,8 @@ pub struct Rule {
     pub event: String,
     pub resource: Option<String>,
     pub resource_id: Option<String>,
+    /// The text of its condition, as [`crate::condition::Condition`] reads it.
+    pub condition: Option<String>,
     /// The action and its inputs; `action` is always there.
     pub metadata: Map<String, Value>,
     /// The schema of a mapping of its own, as JSON text; see [`crate::mapping`].
@@ -33,7 +35,7 @@ pub struct Rule {
 }
 
 /// Whether an event matched a rule, and if not, why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Match {
     Matched,
@@ -41,6 +43,24 @@ pub enum Match {
     OtherResource,
     OtherResourceId,
     Inactive,
+    ConditionFalse,
+    /// The condition came to nothing; the reason names its place, and no value of the payload.
+    ConditionFailed(String),
+}
+
+impl Match {
+    /// The word for it in the API.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Matched => "matched",
+            Self::OtherEvent => "other_event",
+            Self::OtherResource => "other_resource",
+            Self::OtherResourceId => "other_resource_id",
+            Self::Inactive => "inactive",
+            Self::ConditionFalse => "condition_false",
+            Self::ConditionFailed(_) => "condition_failed",
+        }
+    }
 }
 
 impl Rule {
@@ -52,8 +72,9 @@ impl Rule {
             .unwrap_or_default()
     }
 
-    /// Holds this rule against an event of its workspace.
-    pub fn matches(&self, event: &Event) -> Match {
+    /// Holds this rule, but not its condition, against an event of its workspace.
+    /// [`crate::routing::Route::matches`] does both.
+    pub(crate) fn matches(&self, event: &Event) -> Match {
         if !name_matches(&self.event, &event.event) {
             return Match::OtherEvent;
         }
@@ -120,6 +141,7 @@ mod tests {
             event: pattern.into(),
             resource: resource.map(Into::into),
             resource_id: resource_id.map(Into::into),
+            condition: None,
             metadata: Map::new(),
             mapping: None,
             active,

@@ -6,11 +6,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use heddle_core::condition::Facts;
 use heddle_core::delivery::State;
 use heddle_core::event::Event;
 use heddle_core::id::{DeliveryId, ReplayId};
 use heddle_core::replay::{Allowance, Progress};
-use heddle_core::rule::{Match, Rule};
+use heddle_core::rule::Rule;
 use heddle_core::time::Timestamp;
 use heddle_store::{Acceptance, NewDelivery, Replay, ReplayRows, ReplayWork, StoreError};
 use tokio_util::sync::CancellationToken;
@@ -94,11 +95,12 @@ async fn match_anew(
     let meant = |rule: &Rule| {
         replay.filter.rule.is_none_or(|id| id == rule.id)
             && replay.filter.connection.is_none_or(|id| id == rule.connection)
-            && rule.matches(&event) == Match::Matched
     };
     let rules = parts.store.rules_of(replay.workspace).await?;
     let mut deliveries = Vec::new();
-    for rule in rules.iter().filter(|rule| meant(rule)) {
+    // The facts of an event are not shared between threads, so they end before the first wait.
+    let matching = rules.matching(&Facts::of(&event));
+    for rule in matching.into_iter().filter(|rule| meant(rule)) {
         let connection = parts.store.connection_for_delivery(rule.connection).await?;
         let own = connection.and_then(|connection| connection.retry_schedule());
         let schedule = own.map_or_else(|| Arc::clone(&parts.schedule), Arc::new);

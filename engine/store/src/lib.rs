@@ -16,7 +16,6 @@ use std::sync::Arc;
 
 use heddle_core::connection::Connection as Destination;
 use heddle_core::id::{ConnectionId, OrganisationId, SessionId, WorkspaceId};
-use heddle_core::rule::Rule;
 use heddle_core::time::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::Notify;
@@ -43,6 +42,7 @@ mod reach;
 mod readers;
 mod records;
 mod replays;
+mod routings;
 mod rules;
 mod seal;
 mod sessions;
@@ -62,6 +62,7 @@ pub use sessions::{Launch, Session, SessionFilter};
 
 use cache::Cache;
 use readers::Readers;
+use routings::Routings;
 use seal::Sealer;
 use writer::{Effects, Writer};
 
@@ -87,7 +88,7 @@ struct Shared {
     /// A bulk replay was made or goes on.
     replays: Notify,
     connections: Cache<ConnectionId, Arc<Destination>>,
-    rules: Cache<WorkspaceId, Arc<[Rule]>>,
+    routings: Routings,
     /// With when each was read: another process may revoke one.
     machine_keys: Cache<String, (MachineKey, Timestamp)>,
     sessions: Cache<SessionId, Session>,

@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0005_mappings.sql"),
     include_str!("../migrations/0006_terms.sql"),
     include_str!("../migrations/0007_sessions.sql"),
+    include_str!("../migrations/0008_conditions.sql"),
 ];
 
 /// The version that this program writes.

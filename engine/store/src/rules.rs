@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use heddle_core::id::{ConnectionId, RuleId, WorkspaceId};
+use heddle_core::routing::Routing;
 use heddle_core::rule::Rule;
 use heddle_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -70,17 +71,22 @@ impl Store {
 
     /// The rules of a workspace, to match an event against, active or not. From memory: a rule that
     /// was written is seen before its writer is answered.
-    pub async fn rules_of(&self, workspace: WorkspaceId) -> Result<Arc<[Rule]>, StoreError> {
-        let cache = &self.inner.shared.rules;
-        let generation = match cache.get(&workspace) {
+    pub async fn rules_of(&self, workspace: WorkspaceId) -> Result<Arc<Routing>, StoreError> {
+        let routings = &self.inner.shared.routings;
+        if let Ok(known) = routings.get(workspace) {
+            return Ok(known);
+        }
+        // Whoever waited here finds that it is done.
+        let _turn = routings.turn(workspace).await;
+        let stale = match routings.get(workspace) {
             Ok(known) => return Ok(known),
-            Err(generation) => generation,
+            Err(stale) => stale,
         };
-        let found: Arc<[Rule]> = self
-            .read(move |connection| of_workspace(connection, workspace))
-            .await?
-            .into();
-        cache.insert(generation, workspace, Arc::clone(&found));
+        let known = stale.known.clone();
+        let found = self
+            .read(move |connection| arranged(connection, workspace, known))
+            .await?;
+        routings.insert(&stale, workspace, Arc::clone(&found));
         Ok(found)
     }
 }
@@ -96,6 +102,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Rule> {
         event: row.get("event")?,
         resource: row.get("resource")?,
         resource_id: row.get("resource_id")?,
+        condition: row.get("condition")?,
         metadata: columns::json(row, "metadata")?,
         mapping: row.get("mapping")?,
         active: row.get("active")?,
@@ -108,8 +115,8 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Rule> {
 
 fn insert(connection: &Connection, effects: &mut Effects, rule: &Rule) -> Result<(), StoreError> {
     let sql = "INSERT INTO rules (id, workspace, connection, kind, event, resource, resource_id, metadata,
-                   active, hidden, created_by, created_at, updated_at, mapping)
-               SELECT ?1, workspace, id, kind, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14
+                   active, hidden, created_by, created_at, updated_at, mapping, condition)
+               SELECT ?1, workspace, id, kind, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15
                FROM connections WHERE id = ?3 AND workspace = ?2 AND kind = ?4";
     let made = connection.prepare_cached(sql)?.execute(params![
         rule.id.as_bytes(),
@@ -125,9 +132,10 @@ fn insert(connection: &Connection, effects: &mut Effects, rule: &Rule) -> Result
         rule.created_by,
         rule.created_at.0,
         rule.updated_at.0,
-        rule.mapping
+        rule.mapping,
+        rule.condition
     ])?;
-    effects.rules(rule.workspace);
+    effects.rule(rule.workspace, rule.id);
     if made == 0 { Err(NO_CONNECTION) } else { Ok(()) }
 }
 
@@ -199,6 +207,22 @@ fn of_workspace(connection: &Connection, workspace: WorkspaceId) -> Result<Vec<R
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// The rules of a workspace, arranged; of what is known, only what changed is read.
+fn arranged(
+    connection: &Connection,
+    workspace: WorkspaceId,
+    known: Option<(Arc<Routing>, Vec<RuleId>)>,
+) -> Result<Arc<Routing>, StoreError> {
+    let Some((before, changed)) = known else {
+        return Ok(Routing::new(of_workspace(connection, workspace)?).into());
+    };
+    let mut now = Vec::with_capacity(changed.len());
+    for id in &changed {
+        now.extend(find(connection, *id)?);
+    }
+    Ok(before.with(&changed, now).into())
+}
+
 /// The rules that lead to a connection.
 pub(crate) fn of_connection(connection: &Connection, id: ConnectionId) -> Result<Vec<Rule>, StoreError> {
     let sql = "SELECT * FROM rules WHERE connection = ?1";
@@ -218,7 +242,8 @@ fn update(
     };
     let sql =
         "UPDATE rules SET connection = c.id, kind = c.kind, event = ?4, resource = ?5, resource_id = ?6,
-                   metadata = ?7, active = ?8, hidden = ?9, updated_at = ?10, mapping = ?11
+                   metadata = ?7, active = ?8, hidden = ?9, updated_at = ?10, mapping = ?11,
+                   condition = ?12
                FROM connections c
                WHERE rules.id = ?1 AND c.id = ?2 AND c.kind = ?3 AND c.workspace = rules.workspace";
     let changed = connection.prepare_cached(sql)?.execute(params![
@@ -232,12 +257,13 @@ fn update(
         rule.active,
         rule.hidden,
         rule.updated_at.0,
-        rule.mapping
+        rule.mapping,
+        rule.condition
     ])?;
     if changed == 0 {
         return Err(NO_CONNECTION);
     }
-    effects.rules(before.workspace);
+    effects.rule(before.workspace, before.id);
     if before.connection != rule.connection {
         deliveries::move_waiting(connection, effects, &before, rule)?;
     }
@@ -255,6 +281,6 @@ pub(crate) fn delete(
     connection
         .prepare_cached("DELETE FROM rules WHERE id = ?1")?
         .execute([rule.id.as_bytes()])?;
-    effects.rules(rule.workspace);
+    effects.rule(rule.workspace, rule.id);
     Ok(())
 }

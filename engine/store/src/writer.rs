@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use heddle_core::id::{ConnectionId, SessionId, WorkspaceId};
+use heddle_core::id::{ConnectionId, RuleId, SessionId, WorkspaceId};
 use heddle_core::time::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
@@ -30,7 +30,7 @@ const GROUP_BYTES: usize = 8 << 20;
 pub(crate) struct Effects {
     due: Vec<(ConnectionId, Timestamp)>,
     connections: Vec<ConnectionId>,
-    rules: Vec<WorkspaceId>,
+    rules: Vec<(WorkspaceId, Option<RuleId>)>,
     replays: bool,
     machine_keys: Vec<String>,
     sessions: Vec<SessionId>,
@@ -47,9 +47,14 @@ impl Effects {
         self.connections.push(id);
     }
 
-    /// The rules of this workspace changed.
+    /// A rule was made, changed or deleted.
+    pub fn rule(&mut self, workspace: WorkspaceId, rule: RuleId) {
+        self.rules.push((workspace, Some(rule)));
+    }
+
+    /// Any of the rules of this workspace changed.
     pub fn rules(&mut self, workspace: WorkspaceId) {
-        self.rules.push(workspace);
+        self.rules.push((workspace, None));
     }
 
     /// A bulk replay was made or goes on. Told even when the command is undone: it only makes the
@@ -90,8 +95,11 @@ impl Effects {
         for id in &self.connections {
             shared.connections.forget(id);
         }
-        for workspace in &self.rules {
-            shared.rules.forget(workspace);
+        for (workspace, rule) in &self.rules {
+            match rule {
+                Some(rule) => shared.routings.change(*workspace, *rule),
+                None => shared.routings.forget(*workspace),
+            }
         }
         for access_key in &self.machine_keys {
             shared.machine_keys.forget(access_key);

@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
+use heddle_core::condition::Facts;
 use heddle_core::delivery::State;
 use heddle_core::event::{DEFAULT_RESOURCE, Event, is_event_name, is_label};
 use heddle_core::id::{DeliveryId, EventId, WorkspaceId};
 use heddle_core::json::{PayloadError, check_payload};
-use heddle_core::rule::{Match, Rule};
+use heddle_core::rule::Rule;
 use heddle_core::time::Timestamp;
 use heddle_store::{Acceptance, Emission, NewDelivery};
 use serde::Deserialize;
@@ -205,7 +206,9 @@ pub async fn matched(
     };
     let rules = app.store.rules_of(workspace).await?;
     let mut deliveries = Vec::new();
-    for rule in rules.iter().filter(|rule| rule.matches(&event) == Match::Matched) {
+    // The facts of an event are not shared between threads, so they end before the first wait.
+    let matching = rules.matching(&Facts::of(&event));
+    for rule in matching {
         deliveries.push(NewDelivery {
             id: DeliveryId::new(now, app.random()),
             rule: rule.id,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use heddle_core::condition::Condition;
 use heddle_core::connection::Connection;
 use heddle_core::event::{is_label, is_resource};
 use heddle_core::id::{ConnectionId, RuleId, WorkspaceId};
@@ -18,7 +19,7 @@ use serde_json::{Map, Value, json};
 use crate::App;
 use crate::caller::Caller;
 use crate::error::{ApiError, Problem};
-use crate::extract::{Form, Ids, Members, Parameters, boolean, id, object, text_where};
+use crate::extract::{Form, Ids, Members, Parameters, boolean, id, object, text, text_where};
 use crate::views;
 use crate::workspaces;
 
@@ -82,6 +83,7 @@ pub async fn create(
     let active = form.take("active", boolean).unwrap_or(true);
     let hidden = form.take("hidden", boolean).unwrap_or(false);
     let mapping = form.take("mapping", schema);
+    let condition = form.take("condition", condition);
     refuse_unbuilt(&mut form);
     form.check()?;
     let (Some(workspace), Some(connection), Some(event), Some(metadata)) =
@@ -103,6 +105,7 @@ pub async fn create(
         event,
         resource,
         resource_id,
+        condition,
         metadata,
         mapping: mapping.map(checked).transpose()?,
         active,
@@ -117,9 +120,7 @@ pub async fn create(
 
 /// A rule whose filter is not understood would fire for everything, so it is not taken.
 fn refuse_unbuilt(form: &mut Form) {
-    for member in ["condition", "transform"] {
-        form.take::<()>(member, |_| Err("is not supported by this version".into()));
-    }
+    form.take::<()>("transform", |_| Err("is not supported by this version".into()));
 }
 
 /// A mapping's schema; what is wrong inside of it is found by [`checked`], all at once.
@@ -134,6 +135,15 @@ fn checked(schema: &Value) -> Result<Arc<str>, ApiError> {
         Err(problems) => Err(ApiError::Invalid(
             problems.into_iter().map(Problem::from).collect(),
         )),
+    }
+}
+
+/// A condition's text, when it is one.
+pub fn condition(value: &Value) -> Result<String, String> {
+    let text = text(value)?;
+    match Condition::compile(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(mistake) => Err(mistake.to_string()),
     }
 }
 
@@ -169,8 +179,8 @@ pub async fn get(
 }
 
 /// `PUT /rules/{rule}`, which is additive to the contract: absent members stay as they are, `null`
-/// removes `resource`, `resource_id` and `mapping`. The workspace cannot change; another connection of it takes
-/// over what waits.
+/// removes `resource`, `resource_id`, `condition` and `mapping`. The workspace cannot change; another
+/// connection of it takes over what waits.
 pub async fn update(
     State(app): State<App>,
     caller: Caller,
@@ -187,6 +197,7 @@ pub async fn update(
     let active = form.take("active", boolean);
     let hidden = form.take("hidden", boolean);
     let mapping = form.take("mapping", schema);
+    let condition = form.take("condition", condition);
     refuse_unbuilt(&mut form);
     form.check()?;
     let mapping = mapping.map(checked).transpose()?;
@@ -215,6 +226,11 @@ pub async fn update(
             resource_id
         } else {
             known.resource_id
+        },
+        condition: if form.has("condition") {
+            condition
+        } else {
+            known.condition
         },
         metadata: metadata.unwrap_or(known.metadata),
         mapping: if form.has("mapping") {

@@ -146,6 +146,7 @@ pub fn rule(rule: &Rule) -> Value {
     });
     put(&mut shown, "resource", rule.resource.as_deref());
     put(&mut shown, "resource_id", rule.resource_id.as_deref());
+    put(&mut shown, "condition", rule.condition.as_deref());
     if let Some(mapping) = &rule.mapping {
         shown["mapping"] = serde_json::from_str(mapping).unwrap_or_default();
     }

@@ -169,7 +169,7 @@ async fn deleting_a_rule_calls_off_what_waits_and_keeps_the_history() {
     let under_way = world.accept(NOW, [&rule]).await;
     let claimed = world.claim(destination.id, 1, NOW).await.claimed.remove(0);
     assert_eq!(claimed.event.id, under_way.id);
-    assert_eq!(world.store.rules_of(tenant.workspace).await.unwrap().len(), 2);
+    assert_eq!(super::rules_of(&world.store, tenant.workspace).await.len(), 2);
 
     let deleted = world
         .store
@@ -178,7 +178,7 @@ async fn deleting_a_rule_calls_off_what_waits_and_keeps_the_history() {
         .unwrap();
     assert_eq!(deleted, Some(rule.clone()));
     assert_eq!(
-        world.store.rules_of(tenant.workspace).await.unwrap().as_ref(),
+        super::rules_of(&world.store, tenant.workspace).await,
         std::slice::from_ref(&other)
     );
     assert_eq!(
@@ -258,7 +258,7 @@ async fn a_connection_with_an_active_rule_is_deleted_by_force_only() {
             .unwrap()
             .is_none()
     );
-    assert!(world.store.rules_of(tenant.workspace).await.unwrap().is_empty());
+    assert!(super::rules_of(&world.store, tenant.workspace).await.is_empty());
     assert!(world.store.lanes().await.unwrap().is_empty());
     let row = delivery(&world, tenant, accepted.id, &rule).await;
     assert_eq!(
@@ -318,10 +318,7 @@ async fn what_waits_follows_its_rule_to_another_connection() {
         assert_eq!(delivery(&world, tenant, id, &rule).await.connection, new.id);
     }
     assert_eq!(world.claim(new.id, 9, later(9_000)).await.claimed.len(), 2);
-    assert_eq!(
-        world.store.rules_of(tenant.workspace).await.unwrap().as_ref(),
-        [moved]
-    );
+    assert_eq!(super::rules_of(&world.store, tenant.workspace).await, [moved]);
 }
 
 #[tokio::test]

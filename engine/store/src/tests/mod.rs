@@ -189,6 +189,7 @@ impl World {
             event: "lesson.completed".into(),
             resource: None,
             resource_id: None,
+            condition: None,
             metadata: Map::from_iter([("action".into(), json!("send_webhook"))]),
             mapping: None,
             active: true,
@@ -335,4 +336,14 @@ async fn health(world: &World, id: ConnectionId) -> Health {
         .unwrap()
         .health
         .clone()
+}
+
+/// The rules of a workspace as matching sees them.
+async fn rules_of(store: &Store, workspace: WorkspaceId) -> Vec<Rule> {
+    let routing = store.rules_of(workspace).await.unwrap();
+    routing
+        .routes()
+        .iter()
+        .map(|route| route.rule().clone())
+        .collect()
 }

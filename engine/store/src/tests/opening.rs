@@ -54,7 +54,7 @@ async fn opening_again_finds_everything_and_changes_nothing() {
         Some(event)
     );
     assert_eq!(
-        again.rules_of(tenant.workspace).await.unwrap().as_ref(),
+        super::rules_of(&again, tenant.workspace).await,
         std::slice::from_ref(&rule)
     );
     assert_eq!(again.lanes().await.unwrap(), [(rule.connection, NOW)]);

@@ -142,10 +142,7 @@ async fn a_rule_cannot_lead_to_a_connection_of_another_workspace_or_type() {
         let refusal = world.store.update_rule(tenant.organisation, wrong).await;
         assert!(matches!(refusal, Err(StoreError::NotFound(_))), "{refusal:?}");
     }
-    assert_eq!(
-        world.store.rules_of(tenant.workspace).await.unwrap().as_ref(),
-        [rule]
-    );
+    assert_eq!(super::rules_of(&world.store, tenant.workspace).await, [rule]);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 //! listener. Time stands still unless a test turns it.
 
 mod access;
+mod conditions;
 mod connections;
 mod deliveries;
 mod door;
