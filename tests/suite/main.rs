@@ -21,6 +21,7 @@ mod ingest;
 mod isolation;
 mod json;
 mod keys;
+mod mapping;
 mod plugins;
 mod replays;
 mod retries;

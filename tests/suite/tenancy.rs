@@ -70,6 +70,15 @@ impl Tenant {
                 format!("/connections/{connection}"),
                 Some(json!({"force_delete": true})),
             ),
+            get(format!("/connections/{connection}/actions")),
+            get(format!("/connections/{connection}/fields")),
+            get(format!("/connections/{connection}/mappings/default")),
+            (
+                Method::PUT,
+                format!("/connections/{connection}/mappings/default"),
+                Some(json!({"schema": {"schema_version": 1, "fields": []}})),
+            ),
+            (Method::POST, format!("/connections/{connection}/check"), None),
             get(format!("/rules/{rule}")),
             (
                 Method::PUT,

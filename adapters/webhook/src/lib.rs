@@ -30,10 +30,15 @@ impl Adapter for Webhook {
         Ok(Receipt::new(format!("the endpoint answered {status}")))
     }
 
-    /// Posts a test event, as the contract asks when a connection is saved.
+    /// Posts a test event, as the contract asks when a connection is saved, unless the connection says
+    /// not to.
     fn check(connection: &Connection, http: &mut Http) -> Result<Account, Stop> {
+        let request = to(connection)?;
+        if connection.is_on("skip_url_test") {
+            return Ok(Account::unnamed("no test event is sent, as skip_url_test says"));
+        }
         let body = json!({
-            "uuid": connection.id, "event": "webhook.test", "resource": "global", "resource_id": null,
+            "uuid": connection.id, "event": "heddle.test", "resource": "global", "resource_id": null,
             "payload": {"test": true}, "time_created": http.sent_at(), "time_sent": http.sent_at(),
         });
         let body = if connection.setting("payload_mode") == Some("raw") {
@@ -41,9 +46,7 @@ impl Adapter for Webhook {
         } else {
             &body
         };
-        let request = to(connection)?
-            .header("X-Meshes-Event", "webhook.test")
-            .json(body);
+        let request = request.header("X-Meshes-Event", "heddle.test").json(body);
         let status = accepted(&http.send(request)?, connection)?;
         Ok(Account::unnamed(format!(
             "the endpoint answered {status} to a test event"

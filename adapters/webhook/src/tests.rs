@@ -147,12 +147,17 @@ fn a_check_posts_a_test_event_in_the_connections_own_shape() {
         .setting("url", "https://hooks.example.com")
         .reply(200, json!(null));
     let run = scene.check::<Webhook>();
-    assert_eq!(run.body(0)["event"], "webhook.test");
+    assert_eq!(run.body(0)["event"], "heddle.test");
     assert!(run.done()["message"].as_str().unwrap().contains("200"));
     assert_eq!(
         scene.setting("payload_mode", "raw").check::<Webhook>().body(0),
         json!({"test": true})
     );
+    let skipped = Scene::connection()
+        .setting("url", "https://hooks.example.com")
+        .setting("skip_url_test", true)
+        .check::<Webhook>();
+    assert!(skipped.requests.is_empty() && skipped.kind().is_none());
     let refused = Scene::connection()
         .setting("url", "https://hooks.example.com")
         .reply(404, json!(null));

@@ -99,6 +99,7 @@ impl Engine {
             environment: settings.environment.clone(),
             session_key: home.session_key()?,
             public_url: settings.public_url.clone(),
+            live: Arc::default(),
         });
         let watching = CancellationToken::new();
         tokio::spawn(watch_plugins(Arc::clone(&plugins), watching.clone()));

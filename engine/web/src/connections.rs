@@ -16,13 +16,15 @@ use serde_json::{Map, Value, json};
 
 use crate::App;
 use crate::caller::Caller;
+use crate::checks;
 use crate::error::ApiError;
 use crate::extract::{Form, Ids, Members, MembersIfAny, boolean, id, object, text, text_where};
 use crate::settings::{self, Parted, Surroundings};
 use crate::views;
 use crate::workspaces;
 
-const NO_CONNECTION: ApiError = ApiError::NotFound("connection");
+/// There is none, or none of the caller's.
+pub const NO_CONNECTION: ApiError = ApiError::NotFound("connection");
 
 /// `GET /connections`
 pub async fn list(State(app): State<App>, caller: Caller) -> Result<Json<Value>, ApiError> {
@@ -65,7 +67,7 @@ pub async fn create(
     let none = Map::new();
     let parted = part(&app, &manifest, metadata.unwrap_or(&none), None)?;
     let now = app.clock.now();
-    let connection = Connection {
+    let mut connection = Connection {
         id: ConnectionId::new(now, app.random()),
         workspace,
         kind: manifest.name.clone(),
@@ -75,11 +77,15 @@ pub async fn create(
         health: health(&Health::Active, active, false),
         check: None,
         hidden,
-        created_by: caller.name,
+        created_by: caller.name.clone(),
         created_at: now,
         updated_at: now,
     };
     rehearse(&app, &connection).await?;
+    // What is switched off is not tried: perhaps it is meant to be made ready later.
+    if active != Some(false) {
+        examine(&app, &caller, &mut connection).await;
+    }
     app.store
         .create_connection(connection.clone())
         .await
@@ -127,16 +133,10 @@ pub async fn update(
         .connection(caller.reach(), connection_id)
         .await?
         .ok_or(NO_CONNECTION)?;
-    let manifest = manifest(&app, &known.kind).ok_or_else(|| ApiError::Conflict {
-        code: "plugin_missing",
-        message: format!(
-            "No plugin called {} is loaded, so the settings cannot be checked.",
-            known.kind
-        ),
-    })?;
+    let manifest = manifest(&app, &known.kind).ok_or_else(|| plugin_missing(&known.kind))?;
     let parted = part(&app, &manifest, metadata, Some(&known))?;
     let changed = parted.settings != known.settings || parted.secrets != known.secrets;
-    let updated = Connection {
+    let mut updated = Connection {
         name,
         settings: parted.settings,
         secrets: parted.secrets,
@@ -146,6 +146,9 @@ pub async fn update(
         ..known
     };
     rehearse(&app, &updated).await?;
+    if active == Some(true) || (changed && active.is_none()) {
+        examine(&app, &caller, &mut updated).await;
+    }
     if !app
         .store
         .update_connection(caller.reach(), updated.clone())
@@ -186,6 +189,15 @@ pub async fn delete(
                       delete them with it."
                     .into(),
         }),
+    }
+}
+
+/// Has the plugin check a connection that is about to be saved. A credential that the destination
+/// refuses is kept, with the connection inactive: what somebody typed is not lost, and can be mended.
+async fn examine(app: &App, caller: &Caller, connection: &mut Connection) {
+    connection.check = checks::before_saving(app, caller.organisation(), connection).await;
+    if let Some(check) = &connection.check {
+        connection.health = checks::health_after(&connection.health, check, false);
     }
 }
 
@@ -246,8 +258,17 @@ async fn rehearse(app: &App, connection: &Connection) -> Result<(), ApiError> {
     }
 }
 
-fn manifest(app: &App, kind: &str) -> Option<Arc<Manifest>> {
+/// What the plugin of this type says of itself.
+pub fn manifest(app: &App, kind: &str) -> Option<Arc<Manifest>> {
     app.plugins.get(kind).map(|plugin| Arc::clone(plugin.manifest()))
+}
+
+/// The connection's plugin is not loaded.
+pub fn plugin_missing(kind: &str) -> ApiError {
+    ApiError::Conflict {
+        code: "plugin_missing",
+        message: format!("No plugin called {kind} is loaded, so this cannot be checked."),
+    }
 }
 
 fn unknown_type(app: &App) -> ApiError {
@@ -261,7 +282,8 @@ fn unknown_type(app: &App) -> ApiError {
     ApiError::invalid("type", format!("must be one of {}", known.join(", ")))
 }
 
-fn shown(app: &App, connection: &Connection, in_the_clear: &[String]) -> Value {
+/// A connection as the API shows it.
+pub fn shown(app: &App, connection: &Connection, in_the_clear: &[String]) -> Value {
     views::connection(
         connection,
         manifest(app, &connection.kind).as_deref(),

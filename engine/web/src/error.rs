@@ -12,6 +12,7 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::live::{Trouble, TroubleKind};
 use crate::permission::Permission;
 
 /// One member of the contract's `error.data`.
@@ -82,6 +83,10 @@ pub enum ApiError {
         /// For people.
         message: &'static str,
     },
+    /// A mapping that cannot be: the contract's 422.
+    InvalidMapping(Vec<Problem>),
+    /// What was asked for is the destination's to answer, and it did not.
+    Destination(Trouble),
     /// Over a limit, which the message names.
     TooLarge(String),
     /// An attempt is at hand anyway.
@@ -115,7 +120,13 @@ impl ApiError {
             Self::NotFound(_) | Self::UnknownRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict { .. } => StatusCode::CONFLICT,
-            Self::Unprocessable { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Unprocessable { .. } | Self::InvalidMapping(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Destination(trouble) => match trouble.kind {
+                TroubleKind::NotOffered | TroubleKind::Refused => StatusCode::UNPROCESSABLE_ENTITY,
+                TroubleKind::CredentialRefused => StatusCode::CONFLICT,
+                TroubleKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+                TroubleKind::TooMany => StatusCode::TOO_MANY_REQUESTS,
+            },
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooEarly(_) => StatusCode::TOO_EARLY,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
@@ -133,6 +144,14 @@ impl ApiError {
             Self::Unauthenticated { code, .. }
             | Self::Conflict { code, .. }
             | Self::Unprocessable { code, .. } => code,
+            Self::InvalidMapping(_) => "invalid_mapping",
+            Self::Destination(trouble) => match trouble.kind {
+                TroubleKind::NotOffered => "not_offered",
+                TroubleKind::Refused => "destination_refused",
+                TroubleKind::CredentialRefused => "credential_refused",
+                TroubleKind::Unavailable => "destination_unavailable",
+                TroubleKind::TooMany => "too_many_questions",
+            },
             Self::Forbidden(_) => "forbidden",
             Self::NotPermitted(_) => "permission_missing",
             Self::OriginNotAllowed => "origin_not_allowed",
@@ -159,6 +178,7 @@ impl ApiError {
             StatusCode::UNPROCESSABLE_ENTITY => ("UnprocessableEntity", "Unprocessable Entity"),
             StatusCode::PAYLOAD_TOO_LARGE => ("PayloadTooLarge", "Payload Too Large"),
             StatusCode::TOO_EARLY => ("TooEarly", "Too Early"),
+            StatusCode::TOO_MANY_REQUESTS => ("TooManyRequests", "Too Many Requests"),
             StatusCode::REQUEST_TIMEOUT => ("RequestTimeout", "Request Timeout"),
             StatusCode::SERVICE_UNAVAILABLE => ("ServiceUnavailable", "Service Unavailable"),
             _ => ("InternalServerError", "Internal Server Error"),
@@ -169,7 +189,7 @@ impl ApiError {
     fn explanation(&self) -> Cow<'_, str> {
         match self {
             Self::MalformedJson(why) => format!("The body cannot be read as JSON: {why}").into(),
-            Self::Invalid(problems) => match problems.as_slice() {
+            Self::Invalid(problems) | Self::InvalidMapping(problems) => match problems.as_slice() {
                 [one] => format!("{}: {}", one.param, one.msg).into(),
                 many => format!("{} parameters are not valid; see data.", many.len()).into(),
             },
@@ -180,6 +200,7 @@ impl ApiError {
                 format!("This credential lacks the permission {permission}.").into()
             }
             Self::Unprocessable { message, .. } => (*message).into(),
+            Self::Destination(trouble) => format!("{}.", trouble.message).into(),
             Self::UnknownWorkspace => "workspace: there is no such workspace".into(),
             Self::OriginNotAllowed => "This credential is not for pages of this origin.".into(),
             Self::NotFound(what) => format!("There is no such {what}.").into(),
@@ -205,7 +226,7 @@ impl ApiError {
         let (name, message) = self.names();
         let mut error = json!({"name": name, "message": self.explanation()});
         match self {
-            Self::Invalid(problems) => error["data"] = json!(problems),
+            Self::Invalid(problems) | Self::InvalidMapping(problems) => error["data"] = json!(problems),
             Self::UnknownWorkspace => {
                 error["data"] = json!([Problem::new("workspace", "there is no such workspace")]);
             }
@@ -219,7 +240,7 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = self.status().into_response();
         let headers = response.headers_mut();
-        match self {
+        match &self {
             Self::Unauthenticated { .. } => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
@@ -228,6 +249,13 @@ impl IntoResponse for ApiError {
             }
             Self::Unavailable(_) => {
                 headers.insert(RETRY_AFTER, UNAVAILABLE_SECONDS);
+            }
+            Self::Destination(Trouble {
+                retry_after: Some(wait),
+                ..
+            }) => {
+                let seconds = u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
+                headers.insert(RETRY_AFTER, seconds.clamp(1, 86_400).into());
             }
             _ => {}
         }

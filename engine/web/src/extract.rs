@@ -277,6 +277,15 @@ impl Parameters {
         self.get(name).map(str::to_owned)
     }
 
+    /// Whether a parameter is `true`; it is `false` without it.
+    pub fn flag(&self, name: &str) -> Result<bool, ApiError> {
+        match self.get(name) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(ApiError::invalid(name, "must be true or false")),
+        }
+    }
+
     /// `limit`, 1 to 200, else 50.
     pub fn limit(&self) -> Result<usize, ApiError> {
         match self.get("limit").map(str::parse) {

@@ -8,6 +8,7 @@
 //! - `cors` is for the two ingestion operations alone
 //! - `workspaces`, `terms` (event types and resources), `machine_keys`, `sessions` (with `session_access` and `session_tokens`), `connections` (with `settings` and `headers`), `integrations`, `rules`, `ingest` (with `sent`,
 //!   `emit`, `cloudevents` and `idempotency`), `events`, `deliveries` and `health` are the operations
+//! - `live` asks destinations while a caller waits, for `checks`, `choices`, `catalogs` and `mappings`
 //!
 //! Whatever an operation looks up, it looks up within the caller's reach: ids from outside of it are ids
 //! of nothing.
@@ -26,6 +27,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 mod auth;
 mod caller;
+mod catalogs;
+mod checks;
+mod choices;
 mod cloudevents;
 mod connections;
 mod cors;
@@ -41,7 +45,9 @@ mod idempotency;
 mod ingest;
 mod integrations;
 mod keys;
+mod live;
 mod machine_keys;
+mod mappings;
 mod origins;
 mod permission;
 mod replays;
@@ -56,6 +62,7 @@ mod terms;
 mod views;
 mod workspaces;
 
+pub use live::LiveCalls;
 pub use machine_keys::{MAX_WORKSPACES, shown as machine_key};
 pub use origins::origin;
 pub use permission::{Access, Permission, Permissions, Route};
@@ -83,6 +90,8 @@ pub struct WebState {
     pub public_url: Option<String>,
     /// The word in publishable keys, such as `live`: letters, digits, `-` and `.`.
     pub environment: String,
+    /// Who asks destinations how much.
+    pub live: Arc<LiveCalls>,
 }
 
 impl WebState {
@@ -167,6 +176,31 @@ fn api() -> Routes {
             "/connections/{connection}",
             P::ConnectionsWrite,
             connections::delete,
+        )
+        .get(
+            "/connections/{connection}/actions",
+            P::ConnectionsRead,
+            choices::actions,
+        )
+        .get(
+            "/connections/{connection}/fields",
+            P::ConnectionsRead,
+            catalogs::fields,
+        )
+        .get(
+            "/connections/{connection}/mappings/default",
+            P::ConnectionsRead,
+            mappings::get,
+        )
+        .put(
+            "/connections/{connection}/mappings/default",
+            P::ConnectionsWrite,
+            mappings::put,
+        )
+        .post(
+            "/connections/{connection}/check",
+            P::ConnectionsWrite,
+            checks::run_now,
         )
         .get("/rules", P::RulesRead, rules::list)
         .post("/rules", P::RulesCreate, rules::create)

@@ -99,7 +99,25 @@ pub fn connection(connection: &Connection, manifest: Option<&Manifest>, in_the_c
         shown["inactive_reason"] = reason.as_str().into();
         shown["inactive_detail"] = detail.as_str().into();
     }
+    if let Some(check) = &connection.check {
+        shown["check"] = json!(CheckView {
+            status: check.status.as_str(),
+            message: &check.message,
+            account: check.account.as_deref(),
+            checked_at: check.checked_at.to_string(),
+        });
+    }
     shown
+}
+
+/// How a connection's check went; additive to the contract.
+#[derive(Serialize)]
+struct CheckView<'a> {
+    status: &'static str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<&'a str>,
+    checked_at: String,
 }
 
 /// Settings and masked secrets in the order of the plugin's form; what that does not know comes last.

@@ -9,6 +9,7 @@ mod door;
 mod events;
 mod ingest;
 mod isolation;
+mod mappings;
 mod plugin;
 mod rules;
 mod sessions;

@@ -152,6 +152,7 @@ impl World {
             environment: "test".into(),
             session_key: [9; 32],
             public_url: None,
+            live: Arc::default(),
         };
         let router = router(state.clone());
         let key = new_key(&store, 'A').await;
