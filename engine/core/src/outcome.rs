@@ -17,7 +17,7 @@ pub enum OutcomeCode {
     RejectedClientError,
     /// The destination failed: a 5xx, or its equivalent.
     RejectedServerError,
-    /// The destination asked for fewer requests.
+    /// The destination asked for fewer requests, or its stated rate leaves no room for one yet.
     RateLimited,
     /// The credential was refused.
     AuthFailed,
@@ -104,6 +104,12 @@ pub enum Verdict {
     Throttled {
         /// The wait that the destination asked for.
         retry_after: Option<Duration>,
+    },
+    /// Heddle itself keeps to the destination's stated rate: wait for the turn, however often. It is
+    /// no attempt that failed, and says nothing about the destination.
+    Paced {
+        /// How long until its turn.
+        wait: Duration,
     },
 }
 

@@ -10,6 +10,8 @@ use heddle_egress::{Egress, Grant, SendContext, SendError, SendErrorKind};
 use heddle_sandbox::{CallError, Patience, Plugin};
 use tokio::sync::Semaphore;
 
+use crate::pacer::Pace;
+
 /// What a conversation needs besides its input.
 pub struct Partners<'a> {
     /// The adapter.
@@ -21,6 +23,8 @@ pub struct Partners<'a> {
     /// Set when the plugin turned out to need more than a brief call; kept between conversations
     /// so that the brief try is skipped.
     pub slow: &'a AtomicBool,
+    /// Whose turn it is: [`Pacer::for_call`](crate::Pacer::for_call), or a delivery's own.
+    pub pace: &'a Pace,
 }
 
 /// How a conversation went.
@@ -53,7 +57,8 @@ pub enum Ending {
     OutOfTime(Duration),
 }
 
-/// Runs one function of a plugin to its end, within `steps` requests and `time`.
+/// Runs one function of a plugin to its end, within `steps` requests and `time`. What it waits for
+/// its turns is not of that time, but bounded too.
 pub async fn run(
     partners: &Partners<'_>,
     function: Function,
@@ -70,7 +75,7 @@ pub async fn run(
     };
     let ending = {
         let talk = talk(partners, function, input, context, steps, &mut conversation);
-        tokio::time::timeout(time, talk).await
+        tokio::time::timeout(time + partners.pace.patience(), talk).await
     };
     if let Ok(ending) = ending {
         conversation.ending = ending;
@@ -98,11 +103,22 @@ async fn talk(
             Ok(Ok(Step::Send(request))) => {
                 conversation.steps += 1;
                 let request = conversation.request.insert(request);
-                match partners.egress.send(partners.grant, request, context).await {
-                    Ok(reply) => replies.push(reply),
+                let (egress, grant, pace) = (partners.egress, partners.grant, partners.pace);
+                match egress.send_in_turn(grant, request, context, pace).await {
+                    Ok(reply) => {
+                        replies.push(reply);
+                        continue;
+                    }
+                    Err(SendError {
+                        kind: kind @ SendErrorKind::Paced { .. },
+                        ..
+                    }) => {
+                        conversation.steps -= 1;
+                        let message = pace.explanation();
+                        Ending::Unsent(SendError { kind, message })
+                    }
                     Err(error) => return Ending::Unsent(error),
                 }
-                continue;
             }
         };
         conversation.reply = replies.pop();
@@ -169,9 +185,7 @@ impl Conversation {
                     ..Outcome::retry(OutcomeCode::RateLimited, error.to_string())
                 },
                 SendErrorKind::Paced { wait } => Outcome {
-                    verdict: Verdict::Throttled {
-                        retry_after: Some(wait),
-                    },
+                    verdict: Verdict::Paced { wait },
                     ..Outcome::retry(OutcomeCode::RateLimited, error.to_string())
                 },
             },

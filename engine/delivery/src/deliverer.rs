@@ -19,6 +19,7 @@ use tokio::sync::broadcast;
 
 use crate::conversation::{self, Conversation, Partners};
 use crate::mapping::Mappings;
+use crate::pacer::Claim;
 use crate::{Parts, input};
 
 /// The prepared connections that are kept; beyond it the cache starts anew.
@@ -82,13 +83,13 @@ impl Deliverer {
     }
 
     /// Makes one attempt and records it.
-    pub async fn deliver(&self, claimed: Claimed) {
+    pub async fn deliver(&self, claimed: Claimed, claim: Option<Claim>) {
         let _held = Held::new(self, claimed.delivery);
         let started_at = self.parts.clock.now();
         let (prepared, conversation, outcome) = match self.prepare(claimed.connection).await {
             Err(outcome) => (None, None, outcome),
             Ok(prepared) => {
-                let conversation = self.converse(&claimed, &prepared, started_at).await;
+                let conversation = self.converse(&claimed, claim, &prepared, started_at).await;
                 match conversation {
                     Ok((conversation, remarks)) => {
                         let outcome = remarked(conversation.outcome(), remarks);
@@ -136,6 +137,7 @@ impl Deliverer {
     async fn converse(
         &self,
         claimed: &Claimed,
+        claim: Option<Claim>,
         prepared: &Prepared,
         started_at: Timestamp,
     ) -> Result<(Conversation, Option<String>), Outcome> {
@@ -147,11 +149,16 @@ impl Deliverer {
                 format!("The stored event cannot be read: {error}."),
             )
         })?;
+        let pacer = &self.parts.pacer;
+        let account = pacer.account(&prepared.connection, prepared.plugin.manifest());
+        let (inputs, payload) = (&claimed.rule.metadata, &claimed.event.payload);
+        let pace = pacer.for_delivery(&account, claim, inputs, fields, payload);
         let partners = Partners {
             plugin: &prepared.plugin,
             grant: &prepared.grant,
             egress: &self.parts.egress,
             slow: &prepared.slow,
+            pace: &pace,
         };
         let context = SendContext {
             delivery_id: claimed.delivery.to_string(),

@@ -1,15 +1,14 @@
 //! The dispatcher: learns which connections have work, claims as much of it as each may send, and
-//! hands it to deliverers. Woken by commits, by the end of an attempt and by a timer; it never
-//! polls the table.
+//! hands it to deliverers. Woken by commits, by the end of an attempt, by one that begins to wait for
+//! its turn, and by a timer; it never polls the table.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use heddle_core::connection::Connection;
 use heddle_core::id::ConnectionId;
 use heddle_core::time::Timestamp;
-use heddle_store::{ClaimRequest, LaneClaim, StoreError};
-use serde_json::Value;
+use heddle_store::{ClaimRequest, Claimed, LaneClaim, StoreError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -17,9 +16,14 @@ use tokio_util::task::TaskTracker;
 use crate::Parts;
 use crate::deliverer::Deliverer;
 use crate::lane::{Lanes, TURN};
+use crate::pace::Key;
+use crate::pacer::{Account, Claim};
 
 /// After a claim that failed, or that found nothing where something was due.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// Times of lanes are in milliseconds.
+const ROUNDED: Duration = Duration::from_millis(1);
 
 /// The longest that the dispatcher sleeps; a clock that was set back must not stop it for ever.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
@@ -38,7 +42,14 @@ pub async fn run(parts: Parts, deliverer: Arc<Deliverer>, tasks: TaskTracker, st
         while let Ok(connection) = endings.try_recv() {
             lanes.ended(connection);
         }
-        let requests = requests(&parts, &lanes, now).await;
+        let Plan {
+            requests,
+            accounts,
+            paced,
+        } = plan(&parts, &lanes, now).await;
+        for (connection, wait) in paced {
+            lanes.claimed(connection, 0, Some(now.plus(wait)));
+        }
         let more = !requests.is_empty();
         if more {
             match parts
@@ -47,7 +58,8 @@ pub async fn run(parts: Parts, deliverer: Arc<Deliverer>, tasks: TaskTracker, st
                 .await
             {
                 Ok(claims) => {
-                    for (request, claim) in requests.iter().zip(claims) {
+                    for ((request, account), claim) in requests.iter().zip(accounts).zip(claims) {
+                        let claim = claim_with_pace(&parts, account.as_deref(), claim);
                         hand_out(&mut lanes, request, claim, now, &deliverer, &tasks, &ended);
                     }
                 }
@@ -68,6 +80,7 @@ pub async fn run(parts: Parts, deliverer: Arc<Deliverer>, tasks: TaskTracker, st
         tokio::select! {
             () = stop.cancelled() => return,
             () = parts.store.due().notified() => {}
+            () = parts.pacer.room_may_have_grown() => {}
             ending = endings.recv() => {
                 if let Some(connection) = ending {
                     lanes.ended(connection);
@@ -78,10 +91,22 @@ pub async fn run(parts: Parts, deliverer: Arc<Deliverer>, tasks: TaskTracker, st
     }
 }
 
-/// What to claim now: for every lane that is due, as much as the connection may have under way.
-async fn requests(parts: &Parts, lanes: &Lanes, now: Timestamp) -> Vec<ClaimRequest> {
+/// What to claim now.
+#[derive(Default)]
+struct Plan {
+    requests: Vec<ClaimRequest>,
+    /// Of each request, where its plugin is loaded.
+    accounts: Vec<Option<Arc<Account>>>,
+    /// Lanes whose account is due, but not its turn: for so long.
+    paced: Vec<(ConnectionId, Duration)>,
+}
+
+/// For every lane that is due, as much as the connection may have under way, and as its account
+/// has turns for soon.
+async fn plan(parts: &Parts, lanes: &Lanes, now: Timestamp) -> Plan {
     let mut free = parts.limits.in_flight.saturating_sub(lanes.in_flight());
-    let mut requests = Vec::new();
+    let mut plan = Plan::default();
+    let mut planned: HashMap<Key, usize> = HashMap::new();
     for connection in lanes.ready(now) {
         if free == 0 {
             break;
@@ -90,39 +115,58 @@ async fn requests(parts: &Parts, lanes: &Lanes, now: Timestamp) -> Vec<ClaimRequ
         let Ok(found) = parts.store.connection_for_delivery(connection).await else {
             continue;
         };
-        let room = concurrency(parts, found.as_deref()).saturating_sub(lanes.in_flight_of(connection));
+        let in_flight = lanes.in_flight_of(connection);
+        let account = found.as_ref().and_then(|connection| {
+            let plugin = parts.plugins.get(&connection.kind)?;
+            Some(parts.pacer.account(connection, plugin.manifest()))
+        });
+        let room = match &account {
+            // One that cannot be delivered is taken to say so.
+            None => usize::from(in_flight == 0),
+            Some(account) => {
+                let room = parts.pacer.room(account, in_flight);
+                if let Some(wait) = room.again_in {
+                    plan.paced.push((connection, wait + ROUNDED));
+                }
+                let others = planned.entry(account.key()).or_default();
+                let left = room.deliveries.saturating_sub(*others);
+                *others += left.min(free).min(TURN);
+                left
+            }
+        };
         let limit = room.min(free).min(TURN);
         if limit > 0 {
             free -= limit;
             let forced_only = found.is_some_and(|connection| !connection.health.is_active());
-            requests.push(ClaimRequest {
+            plan.requests.push(ClaimRequest {
                 connection,
                 limit,
                 forced_only,
             });
+            plan.accounts.push(account);
         }
     }
-    requests
+    plan
 }
 
-/// How many requests the connection may have under way: its own setting, else its adapter's.
-fn concurrency(parts: &Parts, connection: Option<&Connection>) -> usize {
-    let Some(connection) = connection else { return 1 };
-    let own = connection.settings.get("concurrency").and_then(Value::as_u64);
-    let manifest = || {
-        parts
-            .plugins
-            .get(&connection.kind)
-            .map(|plugin| plugin.manifest().limits.concurrency)
-    };
-    let limit = own.or_else(|| manifest().map(u64::from)).unwrap_or(1);
-    usize::try_from(limit).unwrap_or(1).max(1)
+/// What was claimed, each with its word to the pacer that it is under way.
+fn claim_with_pace(parts: &Parts, account: Option<&Account>, claim: LaneClaim) -> PacedClaim {
+    let paced = |claimed| (claimed, account.map(|account| parts.pacer.claim(account)));
+    PacedClaim {
+        claimed: claim.claimed.into_iter().map(paced).collect(),
+        next_due: claim.next_due,
+    }
+}
+
+struct PacedClaim {
+    claimed: Vec<(Claimed, Option<Claim>)>,
+    next_due: Option<Timestamp>,
 }
 
 fn hand_out(
     lanes: &mut Lanes,
     request: &ClaimRequest,
-    claim: LaneClaim,
+    claim: PacedClaim,
     now: Timestamp,
     deliverer: &Arc<Deliverer>,
     tasks: &TaskTracker,
@@ -137,12 +181,12 @@ fn hand_out(
         other => other.map(|due| due.max(now)),
     };
     lanes.claimed(request.connection, taken, next_due);
-    for claimed in claim.claimed {
+    for (claimed, claim) in claim.claimed {
         let (deliverer, ended) = (Arc::clone(deliverer), ended.clone());
         tasks.spawn(async move {
             // Sent however the attempt ends, by a panic too, so that no lane leaks its room.
             let _ended = OnDrop(ended, claimed.connection);
-            deliverer.deliver(claimed).await;
+            deliverer.deliver(claimed, claim).await;
         });
     }
 }

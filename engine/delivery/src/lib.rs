@@ -11,6 +11,7 @@
 //! - [`input`]: what a plugin is told
 //! - [`replayer`]: bulk replays, each at its own rate
 //! - [`pruner`]: what is past its time
+//! - [`pacer`]: who may send a request now, and [`pace`], the rates as a pure structure
 //! - [`rescuer`]: leases that lapsed and lanes whose signal was lost
 //!
 //! The queue is the database. Memory holds one small lane per connection with work, and the
@@ -34,11 +35,14 @@ mod dispatcher;
 mod input;
 mod lane;
 mod mapping;
+mod pace;
+mod pacer;
 mod pruner;
 mod replayer;
 mod rescuer;
 
 pub use deliverer::Attempted;
+pub use pacer::{Pace, Pacer, Turn};
 
 /// What the engine is built from.
 #[derive(Clone)]
@@ -47,6 +51,7 @@ pub struct Parts {
     pub store: Store,
     pub plugins: Arc<Registry>,
     pub egress: Egress,
+    pub pacer: Pacer,
     pub clock: Arc<dyn Clock>,
     /// Fills a buffer with randomness: ids and jitter.
     pub entropy: fn(&mut [u8]),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use heddle_delivery::{Delivery, Limits, Parts};
+use heddle_delivery::{Delivery, Limits, Pacer, Parts};
 use heddle_egress::{Egress, EgressConfig, Route};
 use heddle_sandbox::{Registry, Sandbox, SandboxConfig};
 use heddle_store::{Store, StoreConfig, Synchronous};
@@ -71,10 +71,12 @@ impl Engine {
         let egress = Egress::new(egress_config(settings)?).context("starting the egress layer")?;
         let clock = Arc::new(SystemClock);
         let schedule = Arc::new(settings.retry_schedule.clone());
+        let pacer = Pacer::start();
         let delivery = Delivery::start(Parts {
             store: store.clone(),
             plugins: Arc::clone(&plugins),
             egress: egress.clone(),
+            pacer: pacer.clone(),
             clock: clock.clone(),
             entropy: machine::entropy,
             schedule: Arc::clone(&schedule),
@@ -93,6 +95,7 @@ impl Engine {
             store: store.clone(),
             plugins: Arc::clone(&plugins),
             egress,
+            pacer,
             clock,
             entropy: machine::entropy,
             schedule,

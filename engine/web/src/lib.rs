@@ -20,6 +20,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use heddle_core::retry::Schedule;
 use heddle_core::time::Clock;
+use heddle_delivery::Pacer;
 use heddle_egress::Egress;
 use heddle_sandbox::Registry;
 use heddle_store::Store;
@@ -78,6 +79,8 @@ pub struct WebState {
     pub plugins: Arc<Registry>,
     /// Asked whether a destination's URL may be called.
     pub egress: Egress,
+    /// Whose turn it is to send to a destination that states rates.
+    pub pacer: Pacer,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Fills a buffer with randomness: ids, keys, jitter.

@@ -131,6 +131,7 @@ pub async fn ask(
         grant: &grant,
         egress: &app.egress,
         slow: &AtomicBool::new(false),
+        pace: &app.pacer.for_call(connection, plugin.manifest()),
     };
     let context = SendContext {
         delivery_id: DeliveryId::new(now, app.random()).to_string(),
@@ -159,6 +160,7 @@ pub async fn ask(
     };
     let retry_after = match outcome.verdict {
         Verdict::Retry { retry_after, .. } | Verdict::Throttled { retry_after } => retry_after,
+        Verdict::Paced { wait } => Some(wait),
         Verdict::Delivered | Verdict::Permanent => None,
     };
     Err(Trouble {

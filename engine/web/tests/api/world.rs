@@ -8,6 +8,7 @@ use axum::body::{Body, to_bytes};
 use heddle_core::id::OrganisationId;
 use heddle_core::secret::Secret;
 use heddle_core::time::{Clock, Timestamp};
+use heddle_delivery::Pacer;
 use heddle_egress::{Egress, EgressConfig};
 use heddle_sandbox::{Registry, Sandbox, SandboxConfig};
 use heddle_store::{MachineKey, Store, StoreConfig, Synchronous};
@@ -146,6 +147,7 @@ impl World {
             store: store.clone(),
             plugins: Arc::clone(&PLUGINS),
             egress: Egress::new(EgressConfig::default()).unwrap(),
+            pacer: Pacer::start(),
             clock: clock.clone(),
             entropy,
             schedule: Arc::new("0s,5s,5m".parse().unwrap()),
