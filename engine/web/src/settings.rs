@@ -2,7 +2,8 @@
 //! has a form that cannot work. Secrets are parted from settings here and never named by value.
 //!
 //! Of a secret, an update keeps what is stored when it is absent or the mask that an answer showed;
-//! `null` removes it. A secret that Heddle makes itself is made when there is none, and shown in the
+//! `null` removes it. What is sent to the destination as it stands is not kept when a URL leads to
+//! another host than before: it must be sent again. A secret that Heddle makes itself is made when there is none, and shown in the
 //! clear once, in the answer to the request that made it.
 
 use std::collections::BTreeMap;
@@ -10,14 +11,14 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use heddle_core::connection::{Connection, RETRY_SCHEDULE};
-use heddle_core::manifest::{Field, FieldFormat, FieldKind, Manifest};
+use heddle_core::manifest::{Apply, Credential, Field, FieldFormat, FieldKind, Manifest};
 use heddle_core::retry::Schedule;
 use heddle_core::secret::{MASK, Secret};
 use regex_lite::Regex;
 use serde_json::{Map, Value};
 
 use crate::error::Problem;
-use crate::headers;
+use crate::{headers, origins};
 
 /// The longest value of one setting, in bytes.
 pub const MAX_VALUE_BYTES: usize = 4096;
@@ -71,9 +72,13 @@ pub fn check(
         }
     }
     check.generic_settings(manifest, metadata, &mut parted.settings);
+    let moved = stored.and_then(|stored| moved(&plain, &stored.settings, &parted.settings));
     for key in keys(secrets.iter().copied()) {
         if let Some((field, asked_for)) = asked_for(&secrets, key, &parted.settings) {
-            check.secret(field, asked_for, metadata, stored, &mut parted);
+            match moved.filter(|_| is_transmitted(manifest, key)) {
+                Some(url) => check.moved_secret(field, asked_for, url, metadata, stored, &mut parted),
+                None => check.secret(field, asked_for, metadata, stored, &mut parted),
+            }
         }
     }
     check.problems.extend(headers::conflicts(manifest, &parted));
@@ -114,6 +119,40 @@ fn asked_for<'m>(
         .find(met)
         .map(|field| (field, true))
         .or_else(|| same_key().next().map(|field| (field, false)))
+}
+
+/// The URL setting that names another host than before, if one does.
+fn moved<'m>(
+    fields: &[&'m Field],
+    before: &Map<String, Value>,
+    after: &Map<String, Value>,
+) -> Option<&'m str> {
+    let origin =
+        |settings: &Map<String, Value>, key: &str| settings.get(key)?.as_str().and_then(origins::origin);
+    let is_url = |field: &&Field| {
+        matches!(field.format, FieldFormat::Url | FieldFormat::HttpsUrl)
+            || field.validate.as_deref() == Some("url")
+    };
+    let keys = fields
+        .iter()
+        .copied()
+        .filter(is_url)
+        .map(|field| field.key.as_str());
+    keys.into_iter()
+        .find(|key| before.contains_key(*key) && origin(before, key) != origin(after, key))
+}
+
+/// Whether a secret itself is sent to the destination. A key that only signs stays here.
+fn is_transmitted(manifest: &Manifest, key: &str) -> bool {
+    let signs = |credential: &Credential| match &credential.apply {
+        Apply::Hmac { .. } => credential.field == key,
+        Apply::StandardWebhooks { previous_field } => {
+            credential.field == key || previous_field.as_deref() == Some(key)
+        }
+        _ => false,
+    };
+    let sends = |credential: &Credential| credential.field == key && !signs(credential);
+    !manifest.credentials.iter().any(signs) || manifest.credentials.iter().any(sends)
 }
 
 struct Check<'a> {
@@ -208,6 +247,30 @@ impl Check<'_> {
             }
             None if field.required && asked_for => self.problem(key, "is required"),
             None => {}
+        }
+    }
+
+    /// A secret of a connection whose URL leads to another host: what is stored was for the host
+    /// before, and whoever changes the URL need not know it.
+    fn moved_secret(
+        &mut self,
+        field: &Field,
+        asked_for: bool,
+        url: &str,
+        metadata: &Map<String, Value>,
+        stored: Option<&Connection>,
+        parted: &mut Parted,
+    ) {
+        let key = &field.key;
+        let is_kept = metadata.get(key).is_none_or(|value| value.as_str() == Some(MASK));
+        let is_set = stored.is_some_and(|stored| stored.secrets.contains_key(key));
+        match (is_kept && is_set, asked_for) {
+            (true, true) => self.problem(
+                key,
+                format!("must be sent again, or be null to be removed: {url} leads to another host"),
+            ),
+            (true, false) => {}
+            (false, _) => self.secret(field, asked_for, metadata, None, parted),
         }
     }
 

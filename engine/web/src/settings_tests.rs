@@ -24,7 +24,8 @@ fn manifest() -> Manifest {
                 {"key": "secret", "label": "Secret", "type": "password", "format": "standard_webhooks_secret",
                  "generate": true}]},
             "hosts": ["{url.host}"],
-            "credentials": [{"name": "password", "field": "password", "apply": "bearer"}],
+            "credentials": [{"name": "password", "field": "password", "apply": "bearer"},
+                            {"name": "sign", "field": "secret", "apply": "standard_webhooks"}],
             "actions": {"send": {"key": "send", "label": "Send"}}
         })
         .to_string(),
@@ -300,4 +301,50 @@ fn a_webhooks_headers_do_not_get_in_each_others_way() {
         assert!(!problems[0].msg.contains("t0ken"), "{problems:?}");
     }
     assert!(with(json!({"custom_headers": {"Authorization": "Token x"}})).is_ok());
+}
+
+#[test]
+fn a_secret_that_is_sent_does_not_follow_the_url_to_another_host() {
+    let before = saved(
+        judge(
+            json!({"url": "https://a.example/hook", "scheme": "bearer", "password": "hunter2"}),
+            None,
+        )
+        .unwrap(),
+    );
+    let signing = before.secrets.get("secret").cloned();
+    let changed = |url: &str, more: Value| {
+        let mut metadata = json!({"url": url, "scheme": "bearer"});
+        metadata
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        judge(metadata, Some(&before))
+    };
+    for (url, more) in [
+        ("https://evil.example/hook", json!({})),
+        ("https://evil.example/hook", json!({"password": MASK})),
+        ("https://a.example:8443/hook", json!({})),
+        ("https://a.example.evil.example/hook", json!({"password": MASK})),
+    ] {
+        let problems = changed(url, more).unwrap_err();
+        assert_eq!(problems[0].param, "metadata.password", "{url}");
+        assert!(problems[0].msg.contains("sent again"), "{problems:?}");
+    }
+    for (url, more, kept) in [
+        ("https://a.example/other", json!({}), true),
+        ("https://A.example:443/hook", json!({"password": MASK}), true),
+        ("https://b.example", json!({"password": "another1"}), true),
+        ("https://b.example", json!({"scheme": "none"}), false),
+        (
+            "https://b.example",
+            json!({"scheme": "none", "password": null}),
+            false,
+        ),
+    ] {
+        let parted = changed(url, more.clone()).unwrap();
+        assert_eq!(parted.secrets.contains_key("password"), kept, "{url} {more}");
+        // What is never sent may stay.
+        assert_eq!(parted.secrets.get("secret").cloned(), signing, "{url} {more}");
+    }
 }

@@ -13,6 +13,7 @@ mod mappings;
 mod plugin;
 mod rules;
 mod sessions;
+mod snapshot;
 mod terms;
 mod workspaces;
 mod world;

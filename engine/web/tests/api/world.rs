@@ -21,6 +21,9 @@ use tower::ServiceExt;
 
 use crate::plugin;
 
+/// Signs the access tokens of sessions.
+pub const SESSION_KEY: [u8; 32] = [9; 32];
+
 /// When the tests take place.
 pub const NOW: Timestamp = Timestamp(1_774_000_000_000);
 
@@ -152,7 +155,7 @@ impl World {
             entropy,
             schedule: Arc::new("0s,5s,5m".parse().unwrap()),
             environment: "test".into(),
-            session_key: [9; 32],
+            session_key: SESSION_KEY,
             public_url: None,
             live: Arc::default(),
         };
@@ -215,6 +218,28 @@ impl World {
             secret: Secret::new(text(&made["secret_key"])),
             ..self.key.clone()
         }))
+    }
+
+    /// The header and the claims of a good token of this world's machine.
+    pub fn parts(&self) -> (Value, Value) {
+        let now = self.clock.now().seconds();
+        (
+            json!({"alg": "HS256", "typ": "JWT", "kid": self.key.access_key}),
+            json!({"iss": format!("urn:meshes:m2m:{}", self.key.access_key), "aud": "meshes-api",
+                   "org": self.key.organisation, "iat": now, "exp": now + 30}),
+        )
+    }
+
+    /// What this world's machine signs with.
+    pub fn secret(&self) -> String {
+        self.key.secret.reveal().to_owned()
+    }
+
+    /// A token of now, of the key that signed `token`.
+    pub async fn signed_again(&self, token: &str) -> Caller {
+        let kid = jsonwebtoken::decode_header(token).unwrap().kid.unwrap();
+        let key = self.store.machine_key(&kid, self.clock.now()).await.unwrap();
+        Caller::Machine(self.token(&key.unwrap()))
     }
 
     /// One request with a text as its body.
