@@ -69,7 +69,7 @@ permissions! {
     UsageRead = "usage:read",
     /// See machine keys, and publishable keys.
     KeysRead = "keys:read",
-    /// Make and revoke machine keys, and publishable keys.
+    /// Make and revoke machine keys.
     KeysWrite = "keys:write",
 }
 
