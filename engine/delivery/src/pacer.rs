@@ -34,12 +34,15 @@ pub struct Pacer(Arc<Shared>);
 
 struct Shared {
     line: Mutex<Line>,
-    remembered: Mutex<HashMap<ConnectionId, (Arc<Connection>, Arc<Account>)>>,
+    remembered: Mutex<HashMap<ConnectionId, Remembered>>,
     /// The next timer may be another than before.
     timer: Arc<Notify>,
     /// The dispatcher may find room that it did not find before.
     room: Notify,
 }
+
+/// A connection as it was when its account was worked out.
+type Remembered = (Arc<Connection>, Arc<Account>);
 
 #[derive(Default)]
 struct Line {
@@ -525,3 +528,7 @@ impl Drop for Taken {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "pacer_tests.rs"]
+mod tests;
