@@ -10,6 +10,7 @@ mod figures;
 mod http;
 mod latency;
 mod ledger;
+mod matching;
 mod process;
 mod receiver;
 mod report;
@@ -52,6 +53,8 @@ struct Options {
 enum Group {
     /// One call of an adapter in its sandbox
     Sandbox,
+    /// Matching an event in a workspace of many rules
+    Match,
     /// Start to ready, and idling
     Start,
     /// Emit to delivery at a steady pace
@@ -132,6 +135,7 @@ fn run(options: &Options) -> Result<bool> {
         bench.say(&format!("{group:?} …"));
         match group {
             Group::Sandbox => sandbox_step::run(&mut bench),
+            Group::Match => matching::run(&mut bench),
             Group::Start => runtime.block_on(start::run(&mut bench)),
             Group::Latency => runtime.block_on(latency::run(&mut bench)),
             Group::Throughput => runtime.block_on(throughput::run(&mut bench)),

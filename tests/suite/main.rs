@@ -13,6 +13,7 @@ mod crash;
 // A full disk is played with a Linux tool.
 #[cfg(target_os = "linux")]
 mod disk;
+mod explain;
 mod fan_out;
 mod forms;
 mod guard;

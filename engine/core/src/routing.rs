@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::condition::{Condition, Explanation, Facts, Mistake};
+use crate::event::Event;
 use crate::id::RuleId;
 use crate::rule::{Match, Rule};
 
@@ -25,6 +26,11 @@ impl Route {
     /// The rule.
     pub fn rule(&self) -> &Rule {
         &self.rule
+    }
+
+    /// Whether only its condition is left to be asked about an event, and with it the payload.
+    pub fn depends_on_payload(&self, event: &Event) -> bool {
+        self.condition.is_some() && self.rule.matches(event) == Match::Matched
     }
 
     /// Holds the rule and its condition against an event of its workspace.
@@ -173,7 +179,6 @@ mod tests {
     use serde_json::Map;
 
     use super::*;
-    use crate::event::Event;
     use crate::id::{ConnectionId, EventId, WorkspaceId};
     use crate::time::Timestamp;
 

@@ -14,7 +14,7 @@ use crate::error::ApiError;
 use crate::extract::{Ids, Parameters};
 use crate::views;
 
-const NO_EVENT: ApiError = ApiError::NotFound("event");
+pub const NO_EVENT: ApiError = ApiError::NotFound("event");
 
 /// `GET /events`
 pub async fn list(

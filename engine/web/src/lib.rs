@@ -35,9 +35,11 @@ mod cloudevents;
 mod connections;
 mod cors;
 mod deliveries;
+mod dry_run;
 mod emit;
 mod error;
 mod events;
+mod explain;
 mod extract;
 mod frame;
 mod headers;
@@ -207,6 +209,7 @@ fn api() -> Routes {
         )
         .get("/rules", P::RulesRead, rules::list)
         .post("/rules", P::RulesCreate, rules::create)
+        .post("/rules/dry-run", P::PayloadRead, dry_run::run)
         .get("/rules/{rule}", P::RulesRead, rules::get)
         .put("/rules/{rule}", P::RulesWrite, rules::update)
         .delete("/rules/{rule}", P::RulesWrite, rules::delete)
@@ -215,6 +218,7 @@ fn api() -> Routes {
         .get("/events", P::EventsRead, events::list)
         .get("/events/{event}", P::EventsRead, events::get)
         .get("/events/{event}/payload", P::PayloadRead, events::payload)
+        .get("/events/{event}/explain", P::PayloadRead, explain::event)
         .post("/events/{event}/cancel", P::EventsRetry, events::cancel)
         .post(
             "/events/{event}/rules/{rule}/retry",

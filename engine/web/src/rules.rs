@@ -23,7 +23,7 @@ use crate::extract::{Form, Ids, Members, Parameters, boolean, id, object, text, 
 use crate::views;
 use crate::workspaces;
 
-const NO_RULE: ApiError = ApiError::NotFound("rule");
+pub const NO_RULE: ApiError = ApiError::NotFound("rule");
 
 /// The most members of a rule's metadata.
 const MAX_METADATA_MEMBERS: usize = 64;
@@ -31,11 +31,14 @@ const MAX_METADATA_MEMBERS: usize = 64;
 /// The most bytes of a rule's metadata, as JSON: room for an e-mail's body.
 const MAX_METADATA_BYTES: usize = 64 * 1024;
 
-const EVENT_RULE: &str = "must be an event's name of at most 128 bytes, a prefix that ends in .*, or * alone";
+/// What a rule's `event` must be.
+pub const EVENT_RULE: &str =
+    "must be an event's name of at most 128 bytes, a prefix that ends in .*, or * alone";
 
 /// What `resource`, and the `resource_id` of an event, must be.
 pub const LABEL_RULE: &str = "must have 1 to 64 bytes, no control characters and no spaces around it";
-const RESOURCE_ID_RULE: &str = "must have 1 to 64 letters, digits, ., _, : or -";
+/// What the `resource_id` of a rule must be.
+pub const RESOURCE_ID_RULE: &str = "must have 1 to 64 letters, digits, ., _, : or -";
 
 /// `GET /rules`
 pub async fn list(

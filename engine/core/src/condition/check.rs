@@ -14,7 +14,7 @@ const PATTERN_SIZES: [usize; 6] = [512, 1024, 2048, 4096, 8192, 16_384];
 
 /// About how many bytes of a compiled regular expression are passed in the time of one step, for every
 /// byte that it is held against.
-const PATTERN_BYTES_PER_STEP: usize = 128;
+const PATTERN_BYTES_PER_STEP: usize = 256;
 
 pub(super) fn field(field: Field) -> Type {
     if field == Field::CreatedAt {

@@ -7,6 +7,7 @@ mod connections;
 mod deliveries;
 mod door;
 mod events;
+mod explain;
 mod ingest;
 mod isolation;
 mod mappings;

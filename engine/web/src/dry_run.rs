@@ -1,0 +1,246 @@
+//! A rule, saved or not, held against the last events of its workspace. Nothing is delivered.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use heddle_core::condition::{Explanation, Facts};
+use heddle_core::event::{is_label, is_resource};
+use heddle_core::id::{ConnectionId, EventId, RuleId, WorkspaceId};
+use heddle_core::routing::Route;
+use heddle_core::rule::{Match, Rule, is_event_pattern};
+use heddle_store::{EventFilter, EventRecord, Page};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::App;
+use crate::caller::Caller;
+use crate::error::ApiError;
+use crate::explain;
+use crate::extract::{Form, Members, id, object, text, text_where};
+use crate::permission::Permission;
+use crate::rules::{self, EVENT_RULE, LABEL_RULE, NO_RULE, RESOURCE_ID_RULE};
+use crate::workspaces;
+
+/// The most events of one call, and how many when it says nothing.
+const MOST_EVENTS: usize = 1000;
+const DEFAULT_EVENTS: usize = 100;
+
+/// Events that are read at once.
+const CHUNK: usize = 50;
+
+/// After this long no further chunk is read; the cursor goes on from there.
+const MOST_TIME: Duration = Duration::from_secs(2);
+
+/// What became of a dry run.
+#[derive(Debug, Serialize)]
+pub struct DryRun {
+    workspace: WorkspaceId,
+    /// Events that the rule was held against.
+    checked: usize,
+    matched: usize,
+    /// How often each outcome came out.
+    outcomes: BTreeMap<&'static str, usize>,
+    /// For the events before these; `null` when there are none.
+    next_cursor: Option<String>,
+    /// The newest first.
+    records: Vec<Held>,
+}
+
+/// An event, and what the rule makes of it.
+#[derive(Debug, Serialize)]
+struct Held {
+    event_id: EventId,
+    event: String,
+    resource: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource_id: Option<String>,
+    created_at: String,
+    matched: bool,
+    outcome: &'static str,
+    /// For people.
+    reason: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    condition: Option<Explanation>,
+}
+
+/// `POST /rules/dry-run`
+pub async fn run(
+    State(app): State<App>,
+    caller: Caller,
+    Members(members): Members,
+) -> Result<Json<DryRun>, ApiError> {
+    if !caller.may(Permission::RulesRead) {
+        return Err(ApiError::Forbidden(
+            "A dry run shows what a rule does: it needs the permission rules:read too.",
+        ));
+    }
+    let mut form = Form::new(&members);
+    let workspace = form.need("workspace", id::<WorkspaceId>);
+    let rule_id = form.take("rule_id", id::<RuleId>);
+    let unsaved = form.take("rule", object);
+    let last = form.take("last", last).unwrap_or(DEFAULT_EVENTS);
+    let cursor = form.take("cursor", text).map(str::to_owned);
+    form.check()?;
+    let Some(workspace) = workspace else {
+        return Err(form.refuse());
+    };
+    workspaces::own(&app, &caller, workspace).await?;
+    let rule = match (rule_id, unsaved) {
+        (Some(id), None) => {
+            let rule = app.store.rule(caller.reach(), id).await?.ok_or(NO_RULE)?;
+            if rule.workspace != workspace {
+                return Err(ApiError::invalid("rule_id", "belongs to another workspace"));
+            }
+            // Whether it is switched on is not what is tried out.
+            Rule { active: true, ..rule }
+        }
+        (None, Some(members)) => unsaved_rule(&app, workspace, members)?,
+        _ => {
+            return Err(ApiError::invalid(
+                "rule",
+                "is required, or else rule_id; not both",
+            ));
+        }
+    };
+    caller.keeps_to_resource(rule.resource.as_deref(), rule.resource_id.as_deref())?;
+    held(&app, &caller, workspace, &Route::new(rule), last, cursor)
+        .await
+        .map(Json)
+}
+
+fn last(value: &Value) -> Result<usize, String> {
+    value
+        .as_u64()
+        .and_then(|count| usize::try_from(count).ok())
+        .filter(|count| (1..=MOST_EVENTS).contains(count))
+        .ok_or_else(|| format!("must be a whole number from 1 to {MOST_EVENTS}"))
+}
+
+/// A rule of which only what decides about matching is read; it is never saved.
+fn unsaved_rule(app: &App, workspace: WorkspaceId, members: &Map<String, Value>) -> Result<Rule, ApiError> {
+    let mut form = Form::new(members);
+    let event = form.need("event", text_where(is_event_pattern, EVENT_RULE));
+    let resource = form.take("resource", text_where(is_label, LABEL_RULE));
+    let resource_id = form.take("resource_id", text_where(is_resource, RESOURCE_ID_RULE));
+    let condition = form.take("condition", rules::condition);
+    let problem = |error| match error {
+        ApiError::Invalid(problems) => ApiError::Invalid(
+            problems
+                .into_iter()
+                .map(|problem| crate::error::Problem::new(format!("rule.{}", problem.param), problem.msg))
+                .collect(),
+        ),
+        other => other,
+    };
+    form.check().map_err(problem)?;
+    let now = app.clock.now();
+    Ok(Rule {
+        id: RuleId::new(now, app.random()),
+        workspace,
+        connection: ConnectionId::new(now, app.random()),
+        kind: String::new(),
+        event: event.ok_or_else(|| problem(form.refuse()))?,
+        resource,
+        resource_id,
+        condition,
+        metadata: Map::new(),
+        mapping: None,
+        active: true,
+        hidden: true,
+        created_by: String::new(),
+        created_at: now,
+        updated_at: now,
+    })
+}
+
+async fn held(
+    app: &App,
+    caller: &Caller,
+    workspace: WorkspaceId,
+    route: &Route,
+    last: usize,
+    mut cursor: Option<String>,
+) -> Result<DryRun, ApiError> {
+    let started = app.clock.now();
+    let filter = EventFilter {
+        workspace: Some(workspace),
+        ..EventFilter::default()
+    };
+    let mut records = Vec::new();
+    let mut outcomes = BTreeMap::new();
+    loop {
+        let page = Page {
+            limit: (last - records.len()).min(CHUNK),
+            cursor: cursor.take(),
+        };
+        let found = app
+            .store
+            .list_events(caller.reach(), filter.clone(), page)
+            .await?;
+        for record in &found.records {
+            let held = one(app, caller, route, record).await?;
+            *outcomes.entry(held.outcome).or_default() += 1;
+            records.push(held);
+        }
+        cursor = found.next_cursor;
+        if cursor.is_none() || records.len() >= last || app.clock.now().since(started) > MOST_TIME {
+            break;
+        }
+    }
+    Ok(DryRun {
+        workspace,
+        checked: records.len(),
+        matched: records.iter().filter(|held| held.matched).count(),
+        outcomes,
+        next_cursor: cursor,
+        records,
+    })
+}
+
+/// The payload is read only when there is a condition to hold it against.
+async fn one(app: &App, caller: &Caller, route: &Route, record: &EventRecord) -> Result<Held, ApiError> {
+    let mut event = explain::seen(record, Arc::from("{}"));
+    let asked = route.depends_on_payload(&event);
+    if asked {
+        event.payload = match app.store.event_payload(caller.reach(), record.id).await? {
+            Some(payload) => payload,
+            None => return Ok(Held::new(record, "payload_gone", PAYLOAD_GONE.into())),
+        };
+    }
+    let found = route.matches(&Facts::of(&event));
+    let condition = if asked {
+        route.explain(&Facts::of(&event))
+    } else {
+        None
+    };
+    Ok(Held {
+        matched: found == Match::Matched,
+        condition,
+        ..Held::new(
+            record,
+            found.as_str(),
+            explain::reason(&found, route.rule(), record),
+        )
+    })
+}
+
+const PAYLOAD_GONE: &str = "The payload is no longer kept, so the condition cannot be asked.";
+
+impl Held {
+    fn new(record: &EventRecord, outcome: &'static str, reason: String) -> Self {
+        Self {
+            event_id: record.id,
+            event: record.event.clone(),
+            resource: record.resource.clone(),
+            resource_id: record.resource_id.clone(),
+            created_at: record.created_at.to_string(),
+            matched: false,
+            outcome,
+            reason,
+            condition: None,
+        }
+    }
+}
