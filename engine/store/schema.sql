@@ -257,6 +257,26 @@ CREATE TABLE terms (
     UNIQUE (workspace, kind, key)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE usage (
+    workspace BLOB NOT NULL CHECK (length(workspace) = 16),
+    day INTEGER NOT NULL,
+    organisation BLOB NOT NULL CHECK (length(organisation) = 16),
+    events INTEGER NOT NULL CHECK (events >= 0),
+    bytes INTEGER NOT NULL CHECK (bytes >= 0),
+    deliveries INTEGER NOT NULL CHECK (deliveries >= 0),
+    attempts INTEGER NOT NULL CHECK (attempts >= 0),
+    delivered INTEGER NOT NULL CHECK (delivered >= 0),
+    failed INTEGER NOT NULL CHECK (failed >= 0),
+    PRIMARY KEY (workspace, day)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE workspace_limits (
+    workspace BLOB PRIMARY KEY REFERENCES workspaces (id) ON DELETE CASCADE,
+    limits TEXT NOT NULL CHECK (json_valid(limits)),
+    updated_by TEXT NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE workspaces (
     id BLOB PRIMARY KEY CHECK (length(id) = 16),
     organisation BLOB NOT NULL REFERENCES organisations (id),
@@ -308,3 +328,5 @@ CREATE INDEX sessions_by_resource ON sessions (workspace, resource, resource_id,
 CREATE INDEX sessions_of_workspace ON sessions (workspace, id);
 
 CREATE INDEX sessions_revoked ON sessions (workspace, id) WHERE revoked_at IS NOT NULL;
+
+CREATE INDEX usage_of_organisation ON usage (organisation, day);

@@ -15,6 +15,9 @@ use tokio::sync::watch;
 /// How often the engine dies.
 const KILLS: usize = 20;
 
+/// The size of what they emit.
+const PAYLOAD_BYTES: u64 = 211;
+
 /// How many emit at once.
 const EMITTERS: usize = 4;
 
@@ -76,6 +79,7 @@ impl Acknowledged {
 /// Emits one event after the other, through every crash, until the test is over.
 async fn emit(workspace: Workspace, mut line: watch::Receiver<Line>, acknowledged: Acknowledged) {
     let body = json!({"event": "a", "payload": {"text": "x".repeat(200)}});
+    assert_eq!(body["payload"].to_string().len() as u64, PAYLOAD_BYTES);
     loop {
         let Line::Up(life, api) = line.borrow_and_update().clone() else {
             return;
@@ -95,6 +99,33 @@ async fn emit(workspace: Workspace, mut line: watch::Receiver<Line>, acknowledge
             }
         }
     }
+}
+
+/// The counters of usage are those of a recount.
+async fn recount(api: &Api) {
+    let (mut counted, mut cursor) = (BTreeMap::<&str, u64>::new(), String::new());
+    let mut add = |counter, more: u64| *counted.entry(counter).or_default() += more;
+    loop {
+        let page = api.get(&format!("/events?limit=200{cursor}")).await.expect(200);
+        for event in records(&page) {
+            add("events", 1);
+            add("bytes", PAYLOAD_BYTES);
+            let id = event["id"].as_str().expect("an id");
+            let event = api.event(id).await;
+            for rule_event in event["rule_events"].as_array().expect("rule events") {
+                add("deliveries", 1);
+                add("attempts", rule_event["attempt_count"].as_u64().expect("a count"));
+                add("delivered", u64::from(rule_event["status"] == "completed"));
+                add("failed", u64::from(rule_event["status"] == "failed"));
+            }
+        }
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    let usage = api.get("/usage").await.expect(200);
+    assert_eq!(usage["total"], json!(counted), "usage is the recount");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -185,6 +216,7 @@ async fn every_acknowledged_event_arrives_through_twenty_crashes() {
         );
         duplicates += requests.len() - delivered.len();
     }
+    recount(&api).await;
     let failed = records(&api.get("/events?status=failed").await.expect(200));
     assert!(failed.is_empty(), "{failed:?}");
     println!(

@@ -16,8 +16,13 @@ pub const MAX_DEPTH: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PayloadError {
     /// The contract's 413.
-    #[error("payload has {0} bytes; the limit is {MAX_PAYLOAD_BYTES}")]
-    TooLong(usize),
+    #[error("payload has {bytes} bytes; the limit is {limit}")]
+    TooLong {
+        /// How many it has.
+        bytes: usize,
+        /// How many it may have.
+        limit: usize,
+    },
     /// The contract's 413.
     #[error("payload is nested deeper than {MAX_DEPTH} levels")]
     TooDeep,
@@ -29,12 +34,13 @@ pub enum PayloadError {
     Malformed(String),
 }
 
-/// Checks the text of a payload: an object within the limits, without a key twice, a lone surrogate
+/// Checks the text of a payload: an object of at most `limit` bytes and within the other limits, without a key twice, a lone surrogate
 /// or a NUL character, none of which every destination would read alike. The text itself is what is
 /// stored and delivered.
-pub fn check_payload(text: &str) -> Result<Arc<str>, PayloadError> {
-    if text.len() > MAX_PAYLOAD_BYTES {
-        return Err(PayloadError::TooLong(text.len()));
+pub fn check_payload(text: &str, limit: usize) -> Result<Arc<str>, PayloadError> {
+    let bytes = text.len();
+    if bytes > limit {
+        return Err(PayloadError::TooLong { bytes, limit });
     }
     let text = text.trim_matches([' ', '\t', '\r', '\n']);
     check_text(text)?;
@@ -153,7 +159,7 @@ mod tests {
     #[test]
     fn a_payload_is_kept_byte_for_byte() {
         let text = r#"{"b": 1.10,  "a":1e2,"z":{"é":"é"},"big":12345678901234567890}"#;
-        assert_eq!(check_payload(text).as_deref(), Ok(text));
+        assert_eq!(check_payload(text, MAX_PAYLOAD_BYTES).as_deref(), Ok(text));
     }
 
     #[test]
@@ -176,21 +182,24 @@ mod tests {
             ("[".repeat(100_000), "deeper"),
         ];
         for (text, part) in cases {
-            let error = check_payload(&text).unwrap_err().to_string();
+            let error = check_payload(&text, MAX_PAYLOAD_BYTES).unwrap_err().to_string();
             assert!(error.contains(part), "{}: {error}", &text[..text.len().min(40)]);
         }
         let brackets_in_text = format!("{{\"a\":\"{}\\\"{}\"}}", "[".repeat(99), "{".repeat(99));
-        assert!(check_payload(&brackets_in_text).is_ok());
+        assert!(check_payload(&brackets_in_text, MAX_PAYLOAD_BYTES).is_ok());
         assert!(matches!(
-            check_payload(&format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_PAYLOAD_BYTES))),
-            Err(PayloadError::TooLong(_))
+            check_payload(&format!("{{\"a\":\"{}\"}}", "x".repeat(100)), 100),
+            Err(PayloadError::TooLong {
+                bytes: 108,
+                limit: 100
+            })
         ));
     }
 
     proptest! {
         #[test]
         fn no_text_panics(text in ".{0,200}") {
-            let _ = check_payload(&text);
+            let _ = check_payload(&text, MAX_PAYLOAD_BYTES);
         }
     }
 }

@@ -5,6 +5,7 @@
 //! time and the randomness that a function needs are its arguments. Every other crate calls these
 //! functions; none of them decides a delivery's fate by itself.
 
+pub mod calendar;
 pub mod catalog;
 pub mod condition;
 pub mod connection;
@@ -17,6 +18,7 @@ pub mod limits;
 pub mod manifest;
 pub mod mapping;
 pub mod outcome;
+pub mod quota;
 pub mod replay;
 pub mod retry;
 pub mod routing;

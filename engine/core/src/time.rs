@@ -33,6 +33,12 @@ impl Timestamp {
         Some(Self(instant.as_millisecond()))
     }
 
+    /// As HTTP writes it: `Sat, 21 Mar 2026 14:18:00 GMT`. `None` beyond what a calendar can show.
+    pub fn http_date(self) -> Option<String> {
+        let instant = jiff::Timestamp::from_millisecond(self.0).ok()?;
+        Some(instant.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string())
+    }
+
     /// Whole seconds since the epoch, rounded down.
     pub fn seconds(self) -> i64 {
         self.0.div_euclid(1000)
@@ -78,6 +84,9 @@ mod tests {
             "2026-03-21T14:18:00.500Z"
         );
         assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00.000Z");
+        let date = Timestamp(1_774_102_680_500).http_date();
+        assert_eq!(date.as_deref(), Some("Sat, 21 Mar 2026 14:18:00 GMT"));
+        assert_eq!(Timestamp(i64::MAX).http_date(), None);
     }
 
     #[test]

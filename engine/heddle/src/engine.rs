@@ -9,7 +9,7 @@ use heddle_delivery::{Delivery, Limits, Pacer, Parts};
 use heddle_egress::{Egress, EgressConfig, Route};
 use heddle_sandbox::{Registry, Sandbox, SandboxConfig};
 use heddle_store::{Store, StoreConfig, Synchronous};
-use heddle_web::WebState;
+use heddle_web::{Rates, WebState};
 use tokio_util::sync::CancellationToken;
 
 use crate::home::Home;
@@ -66,6 +66,7 @@ impl Engine {
     pub async fn start(home: &Home, settings: &Settings) -> Result<Self> {
         let lock = home.lock()?;
         let store = open_store(home, settings)?;
+        store.set_default_limits(settings.limits);
         let plugins = Arc::new(load_plugins(home)?);
         plugin::report(&plugins);
         let egress = Egress::new(egress_config(settings)?).context("starting the egress layer")?;
@@ -99,6 +100,8 @@ impl Engine {
             clock,
             entropy: machine::entropy,
             schedule,
+            rates: Arc::new(Rates::new(settings.limit_key_rate)),
+            payload_bytes: settings.limit_payload_bytes,
             environment: settings.environment.clone(),
             session_key: home.session_key()?,
             public_url: settings.public_url.clone(),

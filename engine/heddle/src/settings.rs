@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
+use heddle_core::json::MAX_PAYLOAD_BYTES;
+use heddle_core::quota::{Limits, Rate};
 use heddle_core::retry::Schedule;
+use heddle_store::DefaultLimits;
 
 /// What `heddle serve` runs with.
 #[derive(Clone, Debug)]
@@ -27,6 +30,9 @@ pub struct Settings {
     pub synchronous: String,
     pub in_flight: usize,
     pub shutdown_grace: Duration,
+    pub limit_key_rate: Option<Rate>,
+    pub limits: DefaultLimits,
+    pub limit_payload_bytes: usize,
     pub log: String,
     pub log_format: String,
 }
@@ -107,6 +113,41 @@ pub const ALL: &[Setting] = &[
         key: "shutdown_grace",
         default: "20s",
         help: "How long a stop waits for what is in flight. What is then left is delivered after the next start.",
+    },
+    Setting {
+        key: "limit_key_rate",
+        default: "",
+        help: "Calls that each credential may make, such as 100/1s. Without it, any number.",
+    },
+    Setting {
+        key: "limit_workspace_rate",
+        default: "",
+        help: "Calls that may emit into each workspace, such as 100/1s; a workspace may have its own.",
+    },
+    Setting {
+        key: "limit_events_per_month",
+        default: "",
+        help: "Events that each workspace may have accepted in a month (UTC); a workspace may have its own.",
+    },
+    Setting {
+        key: "limit_workspaces",
+        default: "",
+        help: "Workspaces of each organization.",
+    },
+    Setting {
+        key: "limit_connections",
+        default: "",
+        help: "Connections of each workspace; a workspace may have its own limit.",
+    },
+    Setting {
+        key: "limit_rules",
+        default: "",
+        help: "Rules of each workspace; a workspace may have its own limit.",
+    },
+    Setting {
+        key: "limit_payload_bytes",
+        default: "262144",
+        help: "The most bytes of an event's payload, at most 262144.",
     },
     Setting {
         key: "log",
@@ -228,6 +269,35 @@ fn parse(values: &BTreeMap<String, String>) -> Result<Settings> {
             Err(anyhow!("write one of {}", words.join(", "))).with_context(|| wrong(key))
         }
     };
+    let rate = |key: &str| -> Result<Option<Rate>> {
+        Some(get(key)?)
+            .filter(|text| !text.is_empty())
+            .map(|text| text.parse::<Rate>())
+            .transpose()
+            .with_context(|| wrong(key))
+    };
+    let quota = |key: &str| -> Result<Option<u64>> {
+        Some(get(key)?)
+            .filter(|text| !text.is_empty())
+            .map(|text| text.parse::<u64>().context("write a whole number"))
+            .transpose()
+            .with_context(|| wrong(key))
+    };
+    let limits = DefaultLimits {
+        workspace: Limits {
+            rate: rate("limit_workspace_rate")?,
+            events_per_month: quota("limit_events_per_month")?,
+            connections: quota("limit_connections")?,
+            rules: quota("limit_rules")?,
+        },
+        workspaces: quota("limit_workspaces")?,
+    };
+    let limit_payload_bytes: usize = get("limit_payload_bytes")?
+        .parse()
+        .ok()
+        .filter(|bytes| (1..=MAX_PAYLOAD_BYTES).contains(bytes))
+        .ok_or_else(|| anyhow!("write a whole number from 1 to {MAX_PAYLOAD_BYTES}"))
+        .with_context(|| wrong("limit_payload_bytes"))?;
     let environment = get("environment")?;
     if environment.is_empty()
         || !environment
@@ -272,6 +342,9 @@ fn parse(values: &BTreeMap<String, String>) -> Result<Settings> {
         synchronous: one_of("synchronous", &["full", "normal"])?,
         in_flight,
         shutdown_grace: wait("shutdown_grace")?,
+        limit_key_rate: rate("limit_key_rate")?,
+        limits,
+        limit_payload_bytes,
         log: get("log")?,
         log_format: one_of("log_format", &["text", "json"])?,
     })
@@ -294,6 +367,10 @@ mod tests {
         assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
         assert_eq!(settings.retry_schedule, Schedule::default());
         assert!(!settings.egress_allow_http && settings.egress_allow_networks.is_empty());
+        assert_eq!(
+            (settings.limit_key_rate, settings.limits),
+            (None, DefaultLimits::default())
+        );
     }
 
     #[test]
@@ -357,6 +434,12 @@ mod tests {
             ("HEDDLE_SYNCHRONOUS", "off"),
             ("HEDDLE_ENVIRONMENT", "a_b"),
             ("HEDDLE_SHUTDOWN_GRACE", "0s"),
+            ("HEDDLE_LIMIT_KEY_RATE", "fast"),
+            ("HEDDLE_LIMIT_WORKSPACE_RATE", "0/1s"),
+            ("HEDDLE_LIMIT_EVENTS_PER_MONTH", "-1"),
+            ("HEDDLE_LIMIT_RULES", "many"),
+            ("HEDDLE_LIMIT_PAYLOAD_BYTES", "262145"),
+            ("HEDDLE_LIMIT_PAYLOAD_BYTES", "0"),
         ] {
             let error = format!("{:#}", from(&[(name, value)]).unwrap_err());
             assert!(error.contains(name), "{name}: {error}");

@@ -3,17 +3,18 @@
 
 use std::time::Duration;
 
-use heddle_core::delivery::Status;
+use heddle_core::delivery::{State, Status};
 use heddle_core::exchange::Header;
-use heddle_core::id::{AttemptId, DeliveryId};
+use heddle_core::id::{AttemptId, DeliveryId, WorkspaceId};
 use heddle_core::outcome::{ConnectionVerdict, Outcome, OutcomeCode, Verdict};
+use heddle_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::StoreError;
 use crate::events::Moves;
 use crate::records::{
     Attempt, AttemptRecord, MAX_MESSAGE_BYTES, MAX_URL_BYTES, Page, PageOf, RequestSummary, ResponseDetails,
-    Settled,
+    Settled, Usage,
 };
 use crate::writer::Effects;
 use crate::{Store, columns, connections, deliveries, page};
@@ -104,6 +105,7 @@ fn settle(
         .state
         .settle(settled, *now, &record.schedule, record.seed)?;
     insert(connection, record.delivery, attempt)?;
+    count(effects, before.workspace, attempt, state, *now);
     let error = columns::cut(&attempt.message, MAX_MESSAGE_BYTES);
     let last_error = (outcome.verdict != Verdict::Delivered).then_some(error);
     let mut moves = Moves::default();
@@ -124,6 +126,23 @@ fn waiting(outcome: &Outcome) -> Outcome {
         },
         ..outcome.clone()
     }
+}
+
+/// Counts an attempt that ended, and left its delivery in this state.
+pub(crate) fn count(
+    effects: &mut Effects,
+    workspace: WorkspaceId,
+    attempt: &Attempt,
+    state: State,
+    now: Timestamp,
+) {
+    let usage = Usage {
+        attempts: 1,
+        delivered: u64::from(attempt.outcome_code == OutcomeCode::Delivered),
+        failed: u64::from(state.status == Status::Failed),
+        ..Usage::default()
+    };
+    effects.counted.add(workspace, now, usage);
 }
 
 /// Writes an attempt into the history.

@@ -266,6 +266,7 @@ fn expire(
             response: None,
         };
         attempts::insert(connection, before.id, &attempt)?;
+        attempts::count(effects, before.workspace, &attempt, state, now);
         let after = deliveries::put(connection, &mut moves, before, state, Some(&attempt.message), now)?;
         if let Some(due_at) = state.due_at {
             effects.due(after.connection, due_at);

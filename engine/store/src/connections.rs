@@ -15,13 +15,15 @@ use crate::reach::Reach;
 use crate::records::{Attempt, ConnectionDeletion, MAX_MESSAGE_BYTES};
 use crate::seal::{Place, Sealer};
 use crate::writer::Effects;
-use crate::{Store, claims, columns, learned, rules};
+use crate::{Store, claims, columns, learned, limits, rules};
 
 impl Store {
     /// Makes a connection in its workspace, which the caller has found in its organisation.
     pub async fn create_connection(&self, destination: Destination) -> Result<(), StoreError> {
         let sealer = self.sealer();
+        let most = self.limits_of(destination.workspace).await?.connections;
         self.write(4096, move |connection, _| {
+            limits::room_for_connection(connection, destination.workspace, most)?;
             insert(connection, &sealer, &destination)
         })
         .await

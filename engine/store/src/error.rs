@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use heddle_core::delivery::{Illegal, RetryRefused};
+use heddle_core::time::Timestamp;
 use rusqlite::ErrorCode;
 
 /// Why a verb did not do what it was asked. Nothing of it was kept. Texts name no stored value.
@@ -20,6 +21,9 @@ pub enum StoreError {
     /// What a new row refers to is not there, or is another organisation's; the API's 404.
     #[error("there is no such {0}")]
     NotFound(&'static str),
+    /// As much is there as its owner may have; the API's 429.
+    #[error("the quota of {} is used up", .0.counter)]
+    OverQuota(OverQuota),
     /// The API's 400.
     #[error("the cursor is not one that this list gave")]
     BadCursor,
@@ -29,6 +33,19 @@ pub enum StoreError {
         /// What was seen.
         reason: String,
     },
+}
+
+/// A quota that is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OverQuota {
+    /// What is counted, such as `events_per_month`.
+    pub counter: &'static str,
+    /// How much there may be.
+    pub limit: u64,
+    /// How much there is.
+    pub used: u64,
+    /// When it is counted anew; `None`: when something is deleted.
+    pub resets_at: Option<Timestamp>,
 }
 
 impl StoreError {

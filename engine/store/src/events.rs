@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use heddle_core::calendar::Day;
 use heddle_core::delivery::{Status, Tally};
 use heddle_core::event::{DEFAULT_RESOURCE, Event};
 use heddle_core::id::{EventId, OrganisationId, WorkspaceId};
 use heddle_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params, params_from_iter};
 
-use crate::error::StoreError;
+use crate::error::{OverQuota, StoreError};
 use crate::reach::Reach;
-use crate::records::{Acceptance, Accepted, Emission, EventFilter, EventRecord, Page, PageOf};
+use crate::records::{Acceptance, Accepted, Emission, EventFilter, EventRecord, Page, PageOf, Usage};
 use crate::writer::Effects;
 use crate::{Store, columns, deliveries, idempotency, page};
 
@@ -25,10 +26,16 @@ impl Store {
                 acceptance.event.payload.len() + 256 * (acceptance.deliveries.len() + 2)
             })
             .sum();
+        let mut quotas = Vec::with_capacity(emissions.len());
+        for emission in &emissions {
+            let limits = self.limits_of(emission.acceptance.event.workspace).await?;
+            quotas.push(limits.events_per_month);
+        }
         self.write(bytes, move |connection, effects| {
             emissions
                 .iter()
-                .map(|emission| accept_once(connection, effects, emission))
+                .zip(quotas)
+                .map(|(emission, quota)| accept_once(connection, effects, emission, quota))
                 .collect()
         })
         .await
@@ -102,6 +109,7 @@ fn accept_once(
     connection: &Connection,
     effects: &mut Effects,
     emission: &Emission,
+    quota: Option<u64>,
 ) -> Result<Accepted, StoreError> {
     let (event, once) = (&emission.acceptance.event, emission.once.as_ref());
     if let Some(once) = once
@@ -113,6 +121,19 @@ fn accept_once(
         } else {
             Accepted::KeyTaken
         });
+    }
+    if let Some(limit) = quota {
+        let used = effects
+            .counted
+            .events_of_month(connection, event.workspace, event.created_at)?;
+        if used >= limit {
+            return Ok(Accepted::OverQuota(OverQuota {
+                counter: "events_per_month",
+                limit,
+                used,
+                resets_at: Some(Day::of(event.created_at).next_month().start()),
+            }));
+        }
     }
     let record = accept(connection, effects, &emission.acceptance)?;
     if let Some(once) = once {
@@ -154,6 +175,13 @@ fn accept(
     connection
         .prepare_cached(sql)?
         .execute(params![event.id.as_bytes(), event.payload])?;
+    let usage = Usage {
+        events: 1,
+        bytes: event.payload.len() as u64,
+        deliveries: u64::from(record.total_rules()),
+        ..Usage::default()
+    };
+    effects.counted.add(event.workspace, event.created_at, usage);
     Ok(record)
 }
 

@@ -12,10 +12,11 @@
 //! - Verbs that take a [`Reach`] (an organisation is one) find nothing outside it.
 //! - Secrets are sealed (`seal.rs`).
 
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 use heddle_core::connection::Connection as Destination;
 use heddle_core::id::{ConnectionId, OrganisationId, SessionId, WorkspaceId};
+use heddle_core::quota::Limits;
 use heddle_core::time::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::Notify;
@@ -31,6 +32,7 @@ mod error;
 mod events;
 mod idempotency;
 mod learned;
+mod limits;
 mod machine_keys;
 mod mappings;
 mod migrate;
@@ -47,6 +49,7 @@ mod rules;
 mod seal;
 mod sessions;
 mod terms;
+mod usage;
 mod workspaces;
 mod writer;
 
@@ -54,7 +57,7 @@ mod writer;
 mod tests;
 
 pub use due::DueBoard;
-pub use error::{CancelError, OpenError, ReplayError, RetryError, StoreError};
+pub use error::{CancelError, OpenError, OverQuota, ReplayError, RetryError, StoreError};
 pub use reach::{Reach, ResourceKey};
 pub use records::*;
 pub use replays::MAX_COUNTED;
@@ -89,6 +92,8 @@ struct Shared {
     replays: Notify,
     connections: Cache<ConnectionId, Arc<Destination>>,
     routings: Routings,
+    limits: Cache<WorkspaceId, Limits>,
+    default_limits: RwLock<DefaultLimits>,
     /// With when each was read: another process may revoke one.
     machine_keys: Cache<String, (MachineKey, Timestamp)>,
     sessions: Cache<SessionId, Session>,

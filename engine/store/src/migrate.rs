@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0006_terms.sql"),
     include_str!("../migrations/0007_sessions.sql"),
     include_str!("../migrations/0008_conditions.sql"),
+    include_str!("../migrations/0009_usage.sql"),
 ];
 
 /// The version that this program writes.

@@ -1,8 +1,10 @@
 //! What goes into the store and what comes out, beyond the types of `heddle-core`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use heddle_core::calendar::Day;
 use heddle_core::catalog::Catalog;
 use heddle_core::delivery::{State, Status, Tally};
 use heddle_core::event::Event;
@@ -12,11 +14,14 @@ use heddle_core::id::{
     ReplayId, RuleId, TermId, WorkspaceId,
 };
 use heddle_core::outcome::{Outcome, OutcomeCode};
+use heddle_core::quota::Limits;
 use heddle_core::replay::{Filter, Progress, Rules};
 use heddle_core::retry::Schedule;
 use heddle_core::rule::Rule;
 use heddle_core::secret::Secret;
 use heddle_core::time::Timestamp;
+
+use crate::error::OverQuota;
 
 /// How to open a store. It has no `Debug`: the master key is in it.
 #[derive(Clone)]
@@ -295,6 +300,66 @@ pub enum Accepted {
     Replayed(EventRecord),
     /// Another event has its key.
     KeyTaken,
+    /// Its workspace may not have more events this month.
+    OverQuota(OverQuota),
+}
+
+/// What was done, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Events accepted.
+    pub events: u64,
+    /// Bytes of their payloads.
+    pub bytes: u64,
+    /// Deliveries made of them, or of a replay with the rules of its time.
+    pub deliveries: u64,
+    /// Attempts that ended.
+    pub attempts: u64,
+    /// Attempts that delivered.
+    pub delivered: u64,
+    /// Attempts after which their delivery was given up.
+    pub failed: u64,
+}
+
+impl Usage {
+    /// Adds more.
+    pub fn add(&mut self, more: Self) {
+        self.events += more.events;
+        self.bytes += more.bytes;
+        self.deliveries += more.deliveries;
+        self.attempts += more.attempts;
+        self.delivered += more.delivered;
+        self.failed += more.failed;
+    }
+}
+
+/// Which usage to report.
+#[derive(Clone, Copy, Debug)]
+pub struct UsageFilter {
+    /// The first day.
+    pub from: Day,
+    /// The last day.
+    pub to: Day,
+    /// Of one workspace only.
+    pub workspace: Option<WorkspaceId>,
+}
+
+/// Usage, by day and by workspace; days and workspaces without any are left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct UsageReport {
+    pub total: Usage,
+    pub days: BTreeMap<Day, Usage>,
+    pub workspaces: BTreeMap<WorkspaceId, Usage>,
+}
+
+/// What holds where nothing else is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DefaultLimits {
+    /// Of each workspace.
+    pub workspace: Limits,
+    /// The workspaces of an organisation; `None` is without limit.
+    pub workspaces: Option<u64>,
 }
 
 /// A delivery to make. Its connection is the one that its rule names at the commit; when the rule

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, params, params_from_it
 use crate::error::{ReplayError, StoreError};
 use crate::events::Moves;
 use crate::reach::Reach;
-use crate::records::{Acceptance, NewDelivery, Page, PageOf, Replay, ReplayRows, ReplayWork};
+use crate::records::{Acceptance, NewDelivery, Page, PageOf, Replay, ReplayRows, ReplayWork, Usage};
 use crate::writer::Effects;
 use crate::{Store, columns, deliveries, events, page, rules};
 
@@ -506,6 +506,11 @@ fn match_anew(
             }
         } else if let Some(lane) = make(connection, event, wanted, now)? {
             moves.made(event.id, wanted.state.status);
+            let made = Usage {
+                deliveries: 1,
+                ..Usage::default()
+            };
+            effects.counted.add(event.workspace, now, made);
             effects.due(lane, wanted.state.due_at.unwrap_or(now));
             replay.created += 1;
             touched = true;

@@ -12,13 +12,15 @@ use crate::error::StoreError;
 use crate::reach::Reach;
 use crate::records::RuleFilter;
 use crate::writer::Effects;
-use crate::{Store, columns, deliveries};
+use crate::{Store, columns, deliveries, limits};
 
 impl Store {
     /// Makes a rule in its workspace, which the caller has found in its organisation. The connection
     /// must be of that workspace and of the rule's type, else it is not found.
     pub async fn create_rule(&self, rule: Rule) -> Result<(), StoreError> {
+        let most = self.limits_of(rule.workspace).await?.rules;
         self.write(1024, move |connection, effects| {
+            limits::room_for_rule(connection, rule.workspace, most)?;
             insert(connection, effects, &rule)
         })
         .await

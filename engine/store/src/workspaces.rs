@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::error::{StoreError, is_unique};
 use crate::reach::Reach;
 use crate::records::{PublishableKey, Workspace};
-use crate::{Store, columns, publishable_keys, terms};
+use crate::{Store, columns, limits, publishable_keys, terms};
 
 impl Store {
     /// Makes a workspace with its publishable key; a conflict when its organisation has another one
@@ -17,7 +17,9 @@ impl Store {
         workspace: Workspace,
         key: PublishableKey,
     ) -> Result<(), StoreError> {
+        let most = self.default_limits().workspaces;
         self.write(1024, move |connection, _| {
+            limits::room_for_workspace(connection, workspace.organisation, most)?;
             insert(connection, &workspace)?;
             terms::begin(connection, &workspace)?;
             publishable_keys::insert(connection, &key)

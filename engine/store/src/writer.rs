@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::Shared;
 use crate::error::StoreError;
+use crate::usage::Counted;
 
 /// Commands that may wait for the writer; more wait to be let in.
 const QUEUE: usize = 1024;
@@ -34,6 +35,9 @@ pub(crate) struct Effects {
     replays: bool,
     machine_keys: Vec<String>,
     sessions: Vec<SessionId>,
+    limits: Vec<WorkspaceId>,
+    /// What was done, to be written before the commit.
+    pub counted: Counted,
 }
 
 impl Effects {
@@ -73,22 +77,31 @@ impl Effects {
         self.sessions.push(id);
     }
 
-    fn mark(&self) -> [usize; 5] {
+    /// The limits of this workspace changed.
+    pub fn limits(&mut self, workspace: WorkspaceId) {
+        self.limits.push(workspace);
+    }
+
+    fn mark(&self) -> [usize; 7] {
         [
             self.due.len(),
             self.connections.len(),
             self.rules.len(),
             self.machine_keys.len(),
             self.sessions.len(),
+            self.limits.len(),
+            self.counted.mark(),
         ]
     }
 
-    fn back_to(&mut self, mark: [usize; 5]) {
+    fn back_to(&mut self, mark: [usize; 7]) {
         self.due.truncate(mark[0]);
         self.connections.truncate(mark[1]);
         self.rules.truncate(mark[2]);
         self.machine_keys.truncate(mark[3]);
         self.sessions.truncate(mark[4]);
+        self.limits.truncate(mark[5]);
+        self.counted.back_to(mark[6]);
     }
 
     fn tell(self, shared: &Shared) {
@@ -100,6 +113,9 @@ impl Effects {
                 Some(rule) => shared.routings.change(*workspace, *rule),
                 None => shared.routings.forget(*workspace),
             }
+        }
+        for workspace in &self.limits {
+            shared.limits.forget(workspace);
         }
         for access_key in &self.machine_keys {
             shared.machine_keys.forget(access_key);
@@ -334,6 +350,7 @@ impl Thread {
             }
             self.execute("RELEASE command")?;
         }
+        effects.counted.write(&self.connection)?;
         self.execute("COMMIT")
     }
 

@@ -73,8 +73,8 @@ pub struct Attributes {
     problems: Vec<Problem>,
 }
 
-/// Reads one event in the JSON format.
-pub fn check(text: &str) -> Result<Checked, ApiError> {
+/// Reads one event in the JSON format, whose data have at most `limit` bytes.
+pub fn check(text: &str, limit: usize) -> Result<Checked, ApiError> {
     // A sequence would be taken for the members in their order.
     if !text.trim_start().starts_with('{') {
         return Err(match serde_json::from_str::<&RawValue>(text) {
@@ -111,8 +111,8 @@ pub fn check(text: &str) -> Result<Checked, ApiError> {
             attributes.wrong("data_base64", "cannot be there beside data");
             None
         }
-        (None, Some(binary)) => attributes.decoded(&binary)?,
-        (data, None) => payload("data", data.map(RawValue::get), &mut attributes.problems)?,
+        (None, Some(binary)) => attributes.decoded(&binary, limit)?,
+        (data, None) => payload("data", data.map(RawValue::get), limit, &mut attributes.problems)?,
     };
     attributes.into_event(payload)
 }
@@ -155,9 +155,9 @@ pub fn attributes(headers: &HeaderMap) -> Result<Attributes, ApiError> {
 
 impl Attributes {
     /// The event whose payload is the body.
-    pub fn with_body(mut self, body: &str) -> Result<Checked, ApiError> {
+    pub fn with_body(mut self, body: &str, limit: usize) -> Result<Checked, ApiError> {
         let body = (!body.trim().is_empty()).then_some(body);
-        let payload = payload("body", body, &mut self.problems)?;
+        let payload = payload("body", body, limit, &mut self.problems)?;
         self.into_event(payload)
     }
 
@@ -169,10 +169,10 @@ impl Attributes {
     }
 
     /// The JSON text in `data_base64`.
-    fn decoded(&mut self, binary: &str) -> Result<Option<Arc<str>>, ApiError> {
+    fn decoded(&mut self, binary: &str, limit: usize) -> Result<Option<Arc<str>>, ApiError> {
         let bytes = STANDARD.decode(binary).ok();
         match bytes.and_then(|bytes| String::from_utf8(bytes).ok()) {
-            Some(text) => payload("data_base64", Some(&text), &mut self.problems),
+            Some(text) => payload("data_base64", Some(&text), limit, &mut self.problems),
             None => {
                 self.wrong("data_base64", "must be the base64 of a JSON object in UTF-8");
                 Ok(None)
@@ -330,6 +330,12 @@ mod tests {
 
     use super::*;
 
+    const LIMIT: usize = heddle_core::json::MAX_PAYLOAD_BYTES;
+
+    fn check(text: &str) -> Result<Checked, ApiError> {
+        super::check(text, LIMIT)
+    }
+
     fn good() -> Value {
         json!({"specversion": "1.0", "id": "A-1", "source": "/orders", "type": "order.paid", "data": {"n": 1}})
     }
@@ -346,7 +352,7 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
-        attributes(&map)?.with_body(body)
+        attributes(&map)?.with_body(body, LIMIT)
     }
 
     const NEEDED: [(&str, &str); 4] = [

@@ -56,8 +56,8 @@ pub struct Checked {
     pub name: Option<Name>,
 }
 
-/// Reads one event's JSON text.
-pub fn check(text: &str) -> Result<Checked, ApiError> {
+/// Reads one event's JSON text, whose payload has at most `limit` bytes.
+pub fn check(text: &str, limit: usize) -> Result<Checked, ApiError> {
     // A sequence would be taken for the members in their order.
     if !text.trim_start().starts_with('{') {
         let readable = serde_json::from_str::<&RawValue>(text);
@@ -69,7 +69,12 @@ pub fn check(text: &str) -> Result<Checked, ApiError> {
     let envelope: Envelope =
         serde_json::from_str(text).map_err(|error| ApiError::MalformedJson(error.to_string()))?;
     let mut problems = Vec::new();
-    let payload = payload("payload", envelope.payload.map(RawValue::get), &mut problems)?;
+    let payload = payload(
+        "payload",
+        envelope.payload.map(RawValue::get),
+        limit,
+        &mut problems,
+    )?;
     let mut text_of = |param: &str, raw: Option<&RawValue>, check: fn(&str) -> bool, rule: &str| {
         let text = serde_json::from_str::<Option<String>>(raw?.get());
         match text {
@@ -114,13 +119,14 @@ pub fn check(text: &str) -> Result<Checked, ApiError> {
 pub fn payload(
     param: &str,
     text: Option<&str>,
+    limit: usize,
     problems: &mut Vec<Problem>,
 ) -> Result<Option<Arc<str>>, ApiError> {
     let Some(text) = text.filter(|text| *text != "null") else {
         problems.push(Problem::new(param, "is required"));
         return Ok(None);
     };
-    match check_payload(text) {
+    match check_payload(text, limit) {
         Ok(payload) => {
             if let Some(email) = email_of(&payload)
                 && !is_email(&email)
@@ -132,7 +138,7 @@ pub fn payload(
             }
             Ok(Some(payload))
         }
-        Err(error @ (PayloadError::TooLong(_) | PayloadError::TooDeep)) => {
+        Err(error @ (PayloadError::TooLong { .. } | PayloadError::TooDeep)) => {
             Err(ApiError::TooLarge(format!("The {error}.")))
         }
         Err(error) => {
@@ -229,7 +235,13 @@ async fn first_state(app: &App, rule: &Rule, now: Timestamp) -> Result<State, Ap
 
 #[cfg(test)]
 mod tests {
+    use heddle_core::json::MAX_PAYLOAD_BYTES;
+
     use super::*;
+
+    fn check(text: &str) -> Result<Checked, ApiError> {
+        super::check(text, MAX_PAYLOAD_BYTES)
+    }
 
     #[test]
     fn an_event_is_read_with_its_payload_byte_for_byte() {

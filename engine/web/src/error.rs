@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
 use heddle_core::mapping::SchemaProblem;
-use heddle_store::StoreError;
+use heddle_core::quota::Standing;
+use heddle_core::time::Timestamp;
+use heddle_store::{OverQuota, StoreError};
 use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
@@ -14,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::live::{Trouble, TroubleKind};
 use crate::permission::Permission;
+use crate::rate;
 
 /// One member of the contract's `error.data`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -89,6 +92,10 @@ pub enum ApiError {
     Destination(Trouble),
     /// Over a limit, which the message names.
     TooLarge(String),
+    /// More calls than the caller's rate, or its workspace's.
+    RateLimited(Standing),
+    /// A quota is used up.
+    OverQuota(OverQuota),
     /// An attempt is at hand anyway.
     TooEarly(&'static str),
     /// The body did not arrive in time.
@@ -97,6 +104,27 @@ pub enum ApiError {
     Unavailable(String),
     /// A fault of ours. The text is for the log only.
     Internal(String),
+}
+
+/// A quota that is used up, as a caller is told.
+#[derive(Serialize)]
+struct QuotaView {
+    counter: &'static str,
+    limit: u64,
+    used: u64,
+    /// `null`: when something is deleted.
+    resets_at: Option<String>,
+}
+
+impl From<&OverQuota> for QuotaView {
+    fn from(over: &OverQuota) -> Self {
+        Self {
+            counter: over.counter,
+            limit: over.limit,
+            used: over.used,
+            resets_at: over.resets_at.map(|at| at.to_string()),
+        }
+    }
 }
 
 /// How long a caller waits after a 425, in seconds: longer than what counts as imminent.
@@ -128,6 +156,7 @@ impl ApiError {
                 TroubleKind::TooMany => StatusCode::TOO_MANY_REQUESTS,
             },
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::RateLimited(_) | Self::OverQuota(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::TooEarly(_) => StatusCode::TOO_EARLY,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -159,6 +188,8 @@ impl ApiError {
             Self::UnknownRoute => "unknown_route",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::TooLarge(_) => "payload_too_large",
+            Self::RateLimited(_) => "rate_limited",
+            Self::OverQuota(_) => "quota_exceeded",
             Self::TooEarly(_) => "retry_too_early",
             Self::BodyTooSlow => "body_timeout",
             Self::Unavailable(_) => "unavailable",
@@ -204,6 +235,19 @@ impl ApiError {
             Self::UnknownWorkspace => "workspace: there is no such workspace".into(),
             Self::OriginNotAllowed => "This credential is not for pages of this origin.".into(),
             Self::NotFound(what) => format!("There is no such {what}.").into(),
+            Self::RateLimited(standing) => format!(
+                "Too many calls: {} are let in at once. Retry-After says when the next one is.",
+                standing.limit
+            )
+            .into(),
+            Self::OverQuota(over) => match over.resets_at {
+                Some(at) => format!(
+                    "The quota {} of {} is used up until {at}.",
+                    over.counter, over.limit
+                ),
+                None => format!("The quota {} of {} is used up.", over.counter, over.limit),
+            }
+            .into(),
             Self::UnknownRoute => "There is nothing at this path. The API is below /api/v1.".into(),
             Self::MethodNotAllowed => "This path does not have this method; Allow lists those it has.".into(),
             Self::Conflict { message, .. } | Self::TooLarge(message) => message.into(),
@@ -230,6 +274,7 @@ impl ApiError {
             Self::UnknownWorkspace => {
                 error["data"] = json!([Problem::new("workspace", "there is no such workspace")]);
             }
+            Self::OverQuota(over) => error["quota"] = json!(QuotaView::from(over)),
             _ => {}
         }
         json!({"message": message, "error": error, "code": self.code()})
@@ -243,6 +288,17 @@ impl IntoResponse for ApiError {
         match &self {
             Self::Unauthenticated { .. } => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Self::RateLimited(standing) => {
+                rate::write(*standing, headers);
+                let seconds = standing.retry_after_seconds.unwrap_or(1);
+                headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            Self::OverQuota(over) => {
+                let date = over.resets_at.and_then(Timestamp::http_date);
+                if let Some(Ok(date)) = date.map(HeaderValue::try_from) {
+                    headers.insert(RETRY_AFTER, date);
+                }
             }
             Self::TooEarly(_) => {
                 headers.insert(RETRY_AFTER, TOO_EARLY_SECONDS);
@@ -273,6 +329,7 @@ impl From<StoreError> for ApiError {
                 message: format!("{message}."),
             },
             StoreError::NotFound(what) => Self::NotFound(what),
+            StoreError::OverQuota(over) => Self::OverQuota(over),
             StoreError::BadCursor => Self::invalid("cursor", "is not one that this list gave"),
             StoreError::Broken { reason } => Self::Internal(reason),
         }
@@ -302,6 +359,18 @@ mod tests {
                 message: "m".into(),
             },
             ApiError::UnknownWorkspace,
+            ApiError::RateLimited(Standing {
+                limit: 5,
+                remaining: 0,
+                reset_seconds: 1,
+                retry_after_seconds: Some(1),
+            }),
+            ApiError::OverQuota(OverQuota {
+                counter: "rules",
+                limit: 1,
+                used: 1,
+                resets_at: None,
+            }),
             ApiError::Unprocessable {
                 code: "c",
                 message: "m",

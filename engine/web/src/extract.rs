@@ -141,7 +141,9 @@ pub fn check_json(text: &str) -> Result<(), ApiError> {
         return Err(ApiError::MalformedJson("it is empty".into()));
     }
     check_text(text).map_err(|error| match error {
-        PayloadError::TooLong(_) | PayloadError::TooDeep => ApiError::TooLarge(format!("The body: {error}.")),
+        PayloadError::TooLong { .. } | PayloadError::TooDeep => {
+            ApiError::TooLarge(format!("The body: {error}."))
+        }
         PayloadError::NotAnObject => ApiError::invalid("body", "must be a JSON object"),
         PayloadError::Malformed(why) => ApiError::MalformedJson(why),
     })

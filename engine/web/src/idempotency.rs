@@ -117,7 +117,7 @@ mod tests {
 
     fn sent(text: &str, credential: Credential, key: Option<(&str, Option<usize>)>) -> Option<Once> {
         let key = key.map(|(key, place)| HeaderKey { key, place });
-        once(credential, &emit::check(text).unwrap(), key)
+        once(credential, &emit::check(text, 1_000).unwrap(), key)
     }
 
     #[test]

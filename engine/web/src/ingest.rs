@@ -17,6 +17,7 @@ use crate::caller::{Caller, Credential};
 use crate::emit::{self, Checked};
 use crate::error::ApiError;
 use crate::idempotency::{HeaderKey, KEY_TAKEN};
+use crate::rate;
 use crate::sent::{Events, Sent, SentBulk};
 use crate::views;
 use crate::workspaces;
@@ -90,6 +91,7 @@ async fn one(app: &App, caller: &Caller, checked: Checked, key: Option<&str>) ->
         Some(Accepted::New(event)) => Ok(answer(event).into_response()),
         Some(Accepted::Replayed(event)) => Ok(([REPLAY], answer(event)).into_response()),
         Some(Accepted::KeyTaken) => Err(KEY_TAKEN),
+        Some(Accepted::OverQuota(over)) => Err(ApiError::OverQuota(over)),
         None => Err(ApiError::Internal("no record of an accepted event".into())),
     }
 }
@@ -142,6 +144,7 @@ fn answer_to_many(refusals: Vec<Option<ApiError>>, accepted: Vec<Accepted>) -> R
                 Some(Accepted::New(event)) => Ok((event, None)),
                 Some(Accepted::Replayed(event)) => Ok((event, Some(true))),
                 Some(Accepted::KeyTaken) => Err(KEY_TAKEN),
+                Some(Accepted::OverQuota(over)) => Err(ApiError::OverQuota(over)),
                 None => return Err(ApiError::Internal("no record of an accepted event".into())),
             },
         };
@@ -194,6 +197,10 @@ async fn emission(
                 ApiError::NotFound(_) => ApiError::UnknownWorkspace,
                 other => other,
             })?;
+        // With one workspace only, it was counted at the door.
+        if caller.reach().only_workspace().is_none() {
+            rate::emit_into(app, workspace).await?;
+        }
         known.insert(workspace);
     }
     emit::matched(app, checked, workspace, caller, key, now).await

@@ -6,7 +6,7 @@
 //!   `caller` what a handler knows of who is there; `extract` reads what they ask; `views` writes the answers
 //! - `error` is what can go wrong and the one mapping of it to HTTP; `frame` is around every route
 //! - `cors` is for the two ingestion operations alone
-//! - `workspaces`, `terms` (event types and resources), `machine_keys`, `sessions` (with `session_access` and `session_tokens`), `connections` (with `settings` and `headers`), `integrations`, `rules`, `ingest` (with `sent`,
+//! - `workspaces`, `terms` (event types and resources), `usage`, `limits` (with `rate`, before every route), `machine_keys`, `sessions` (with `session_access` and `session_tokens`), `connections` (with `settings` and `headers`), `integrations`, `rules`, `ingest` (with `sent`,
 //!   `emit`, `cloudevents` and `idempotency`), `events`, `deliveries` and `health` are the operations
 //! - `live` asks destinations while a caller waits, for `checks`, `choices`, `catalogs` and `mappings`
 //!
@@ -48,11 +48,13 @@ mod idempotency;
 mod ingest;
 mod integrations;
 mod keys;
+mod limits;
 mod live;
 mod machine_keys;
 mod mappings;
 mod origins;
 mod permission;
+mod rate;
 mod replays;
 mod routes;
 mod rules;
@@ -62,6 +64,7 @@ mod session_tokens;
 mod sessions;
 mod settings;
 mod terms;
+mod usage;
 mod views;
 mod workspaces;
 
@@ -69,6 +72,7 @@ pub use live::LiveCalls;
 pub use machine_keys::{MAX_WORKSPACES, shown as machine_key};
 pub use origins::origin;
 pub use permission::{Access, Permission, Permissions, Route};
+pub use rate::Rates;
 
 use routes::Routes;
 
@@ -93,6 +97,10 @@ pub struct WebState {
     pub session_key: [u8; 32],
     /// Where browsers reach this, such as `https://heddle.example.com`, if it is configured.
     pub public_url: Option<String>,
+    /// Counts calls, and holds them against the rate of a credential and of a workspace.
+    pub rates: Arc<Rates>,
+    /// The most bytes of an event's payload; not above [`heddle_core::json::MAX_PAYLOAD_BYTES`].
+    pub payload_bytes: usize,
     /// The word in publishable keys, such as `live`: letters, digits, `-` and `.`.
     pub environment: String,
     /// Who asks destinations how much.
@@ -168,6 +176,10 @@ fn api() -> Routes {
             P::CatalogWrite,
             terms::delete_resource,
         )
+        .get("/workspaces/{workspace}/usage", P::UsageRead, usage::of_workspace)
+        .get("/workspaces/{workspace}/limits", P::UsageRead, limits::get)
+        .put("/workspaces/{workspace}/limits", P::LimitsWrite, limits::update)
+        .get("/usage", P::UsageRead, usage::of_organisation)
         .get("/integrations", P::IntegrationsRead, integrations::list)
         .get("/connections", P::ConnectionsRead, connections::list)
         .post("/connections", P::ConnectionsWrite, connections::create)

@@ -67,6 +67,8 @@ permissions! {
     SessionsWrite = "sessions:write",
     /// See counters and limits.
     UsageRead = "usage:read",
+    /// Change the limits of a workspace.
+    LimitsWrite = "limits:write",
     /// See machine keys, and publishable keys.
     KeysRead = "keys:read",
     /// Make and revoke machine keys.

@@ -15,7 +15,7 @@ use http::Method;
 
 use crate::auth::admit;
 use crate::permission::{Access, Permission, Route};
-use crate::{App, cors};
+use crate::{App, cors, rate};
 
 /// The routes of the API, as they are declared.
 #[derive(Default)]
@@ -115,8 +115,16 @@ impl<H: Handler<T, App>, T: Send + 'static> Handler<T, App> for Guarded<H> {
         Box::pin(async move {
             match admit(&app, request.headers(), self.access).await {
                 Ok(caller) => {
+                    let standing = match rate::admit(&app, &caller, self.access).await {
+                        Ok(standing) => standing,
+                        Err(refused) => return refused.into_response(),
+                    };
                     request.extensions_mut().insert(caller);
-                    self.handler.call(request, app).await
+                    let mut response = self.handler.call(request, app).await;
+                    if let Some(standing) = standing {
+                        rate::write(standing, response.headers_mut());
+                    }
+                    response
                 }
                 Err(refused) => refused.into_response(),
             }

@@ -49,22 +49,23 @@ impl FromRequest<App> for Sent {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
         let format = Format::of(request.headers())?;
+        let limit = app.payload_bytes;
         let key = idempotency::header(request.headers())?;
         let events = match format {
             Format::CloudBatch => {
                 let Text::<ManyEvents>(text, _) = Text::from_request(request, app).await?;
-                Events::Many(items(&text, cloudevents::check)?)
+                Events::Many(items(&text, limit, cloudevents::check)?)
             }
             Format::CloudBinary => {
                 let attributes = cloudevents::attributes(request.headers())?;
                 let Text::<OneEvent>(text, _) = Text::from_request(request, app).await?;
-                Events::One(attributes.with_body(&text)?)
+                Events::One(attributes.with_body(&text, limit)?)
             }
             Format::Own | Format::Cloud => {
                 let Text::<OneEvent>(text, _) = Text::from_request(request, app).await?;
                 Events::One(match format {
-                    Format::Cloud => cloudevents::check(&text)?,
-                    _ => emit::check(&text)?,
+                    Format::Cloud => cloudevents::check(&text, limit)?,
+                    _ => emit::check(&text, limit)?,
                 })
             }
         };
@@ -88,7 +89,7 @@ impl FromRequest<App> for SentBulk {
         };
         let key = idempotency::header(request.headers())?;
         let Text::<ManyEvents>(text, _) = Text::from_request(request, app).await?;
-        let items = items(&text, check)?;
+        let items = items(&text, app.payload_bytes, check)?;
         Ok(Self { key, items })
     }
 }
@@ -124,10 +125,11 @@ impl Format {
 
 fn items(
     text: &str,
-    check: fn(&str) -> Result<Checked, ApiError>,
+    limit: usize,
+    check: fn(&str, usize) -> Result<Checked, ApiError>,
 ) -> Result<Vec<Result<Checked, ApiError>>, ApiError> {
     let items = bulk_items(text)?;
-    Ok(items.into_iter().map(|item| check(item.get())).collect())
+    Ok(items.into_iter().map(|item| check(item.get(), limit)).collect())
 }
 
 /// The texts of a bulk's items.

@@ -77,6 +77,7 @@ mod tests {
                     P::SessionsWrite,
                     P::KeysRead,
                     P::KeysWrite,
+                    P::LimitsWrite,
                 ] {
                     assert!(!now.has(never), "{kind:?} {role:?} {never}");
                 }

@@ -37,6 +37,7 @@ mod sessions;
 mod tenancy;
 mod terms;
 mod upgrade;
+mod usage;
 
 const NOW: Timestamp = Timestamp(1_774_000_000_000);
 const MASTER_KEY: [u8; 32] = [7; 32];

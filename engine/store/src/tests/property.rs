@@ -1,6 +1,7 @@
 //! Whatever the verbs and their order: every event's counters are the recount of its deliveries, and
 //! every row is within the schema's CHECKs.
 
+use heddle_core::calendar::Day;
 use heddle_core::connection::InactiveReason;
 use heddle_core::delivery::{Status, Tally};
 use heddle_core::outcome::ConnectionVerdict;
@@ -218,6 +219,49 @@ impl Run {
         }
     }
 
+    /// What was counted is what is there.
+    async fn check_usage(&self) {
+        let sql = "SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM deliveries),
+                       (SELECT count(*) FROM attempts),
+                       (SELECT count(*) FROM attempts WHERE outcome_code = 'delivered'),
+                       (SELECT sum(length(CAST(payload AS BLOB))) FROM event_payloads)";
+        let there: [i64; 5] = self
+            .world
+            .query(move |connection| {
+                connection.query_row(sql, [], |row| {
+                    let sum: Option<i64> = row.get(4)?;
+                    Ok([
+                        row.get(0)?,
+                        row.get(1)?,
+                        row.get(2)?,
+                        row.get(3)?,
+                        sum.unwrap_or(0),
+                    ])
+                })
+            })
+            .await;
+        let filter = UsageFilter {
+            from: Day(0),
+            to: Day(i64::from(u32::MAX)),
+            workspace: None,
+        };
+        let total = self
+            .world
+            .store
+            .usage(self.tenant.organisation, filter)
+            .await
+            .unwrap()
+            .total;
+        let counted = [
+            total.events,
+            total.deliveries,
+            total.attempts,
+            total.delivered,
+            total.bytes,
+        ];
+        assert_eq!(counted.map(|count| i64::try_from(count).unwrap()), there);
+    }
+
     async fn check(&self) {
         for id in &self.events {
             let event = self
@@ -256,6 +300,7 @@ impl Run {
                 );
             }
         }
+        self.check_usage().await;
         let lost = "SELECT count(*) FROM deliveries d LEFT JOIN rules r ON r.id = d.rule
                     WHERE d.due_at IS NOT NULL AND d.connection IS NOT r.connection";
         let (lost, integrity) = self

@@ -10,6 +10,7 @@ mod events;
 mod explain;
 mod ingest;
 mod isolation;
+mod limits;
 mod mappings;
 mod plugin;
 mod rules;

@@ -6,13 +6,14 @@ use std::sync::{Arc, LazyLock};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use heddle_core::id::OrganisationId;
+use heddle_core::json::MAX_PAYLOAD_BYTES;
 use heddle_core::secret::Secret;
 use heddle_core::time::{Clock, Timestamp};
 use heddle_delivery::Pacer;
 use heddle_egress::{Egress, EgressConfig};
 use heddle_sandbox::{Registry, Sandbox, SandboxConfig};
 use heddle_store::{MachineKey, Store, StoreConfig, Synchronous};
-use heddle_web::{WebState, router};
+use heddle_web::{Rates, WebState, router};
 use http::{HeaderMap, Method, Request, StatusCode};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
@@ -137,6 +138,11 @@ impl Answer {
 impl World {
     /// With one organisation and its machine key.
     pub async fn new() -> Self {
+        Self::with(None, MAX_PAYLOAD_BYTES).await
+    }
+
+    /// With a rate for each credential, and a limit on payloads.
+    pub async fn with(key_rate: Option<&str>, payload_bytes: usize) -> Self {
         let directory = TempDir::new().unwrap();
         let store = Store::open(StoreConfig {
             path: directory.path().join("heddle.db"),
@@ -154,6 +160,8 @@ impl World {
             clock: clock.clone(),
             entropy,
             schedule: Arc::new("0s,5s,5m".parse().unwrap()),
+            rates: Arc::new(Rates::new(key_rate.map(|rate| rate.parse().unwrap()))),
+            payload_bytes,
             environment: "test".into(),
             session_key: SESSION_KEY,
             public_url: None,
