@@ -1,6 +1,6 @@
 # What there is to do. Every target works in a fresh clone. Start with: make demo
 
-.PHONY: demo test bench guest-toolchain nextest
+.PHONY: demo test test-typescript bench guest-toolchain nextest
 
 # One event, three destinations, retries and history; then it serves until Ctrl-C.
 demo: guest-toolchain
@@ -13,6 +13,13 @@ test: guest-toolchain nextest
 	cargo build --locked --bin heddle
 	cargo nextest run --workspace --locked
 	cargo test --workspace --doc --locked
+	$(MAKE) test-typescript
+
+# The TypeScript client, built and held against the binary of target/debug.
+test-typescript:
+	@node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null && command -v npm >/dev/null || \
+		{ echo 'clients/typescript needs Node.js 20 or later with npm: install your system'"'"'s packages nodejs and npm, or see nodejs.org' >&2; exit 1; }
+	cd clients/typescript && npm ci --no-audit --no-fund && npm test
 
 # The bundled adapters are compiled to WebAssembly.
 guest-toolchain:

@@ -292,6 +292,7 @@ fn documents() -> Vec<PathBuf> {
     top.into_iter()
         .filter(|path| root().join(path).is_file())
         .chain(files("docs", ".md"))
+        .chain(files("clients", ".md"))
         .collect()
 }
 
