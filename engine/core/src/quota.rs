@@ -113,7 +113,7 @@ impl fmt::Display for Rate {
         let ms = self.per_ms();
         let (number, unit) = [(3_600_000, "h"), (60_000, "m"), (1_000, "s")]
             .into_iter()
-            .find(|(unit_ms, _)| ms % unit_ms == 0)
+            .find(|(unit_ms, _)| ms.is_multiple_of(*unit_ms))
             .map_or((ms, "ms"), |(unit_ms, unit)| (ms / unit_ms, unit));
         write!(f, "{}/{number}{unit}", self.requests)
     }

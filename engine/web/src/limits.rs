@@ -66,6 +66,12 @@ pub async fn update(
     };
     form.check()?;
     workspaces::own(&app, &caller, workspace).await?;
+    // Whoever holds a key of one workspace must not be able to lift what it is held to.
+    if caller.reach().workspaces.is_some() {
+        return Err(ApiError::Forbidden(
+            "Limits are set with a key of the whole organization, not of some workspaces.",
+        ));
+    }
     app.store
         .set_limits_of(workspace, limits, caller.name, app.clock.now())
         .await?;

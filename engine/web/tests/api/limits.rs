@@ -185,6 +185,13 @@ async fn limits_are_read_strictly_and_written_by_who_may() {
         .narrow(&world.machine(), json!({"permissions": ["usage:read"]}))
         .await;
     world.send(&reader, "GET", &path, "").await.expect(200);
+    let own = world
+        .narrow(&world.machine(), json!({"workspaces": [workspace]}))
+        .await;
+    assert_eq!(
+        world.send(&own, "PUT", &path, "{}").await.refused(403),
+        "forbidden"
+    );
     assert_eq!(
         world.send(&reader, "PUT", &path, "{}").await.refused(403),
         "permission_missing"
