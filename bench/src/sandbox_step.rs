@@ -34,14 +34,14 @@ const INPUT: &str = concat!(
 
 /// Runs the group.
 pub fn run(bench: &mut Bench) -> Result<()> {
-    let (_, wasm) = heddle::bundled::ADAPTERS
-        .iter()
+    let (_, wasm) = heddle::bundled::adapters()?
+        .into_iter()
         .find(|(name, _)| *name == ADAPTER)
         .with_context(|| format!("there is no bundled adapter {ADAPTER}"))?;
     let sandbox = Sandbox::new(SandboxConfig::default()).context("starting the sandbox")?;
     let started = Instant::now();
     let plugin = sandbox
-        .load(&format!("bundled:{ADAPTER}"), wasm)
+        .load(&format!("bundled:{ADAPTER}"), &wasm)
         .context("loading the adapter")?;
     let loaded = started.elapsed();
     let reply = Reply {

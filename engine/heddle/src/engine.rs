@@ -58,7 +58,12 @@ pub fn load_plugins(home: &Home) -> Result<Registry> {
         ..SandboxConfig::default()
     };
     let sandbox = Sandbox::new(config).context("starting the sandbox")?;
-    Registry::new(sandbox, bundled::ADAPTERS, Some(home.plugins())).context("loading the bundled plugins")
+    let adapters = bundled::adapters()?;
+    let adapters: Vec<_> = adapters
+        .iter()
+        .map(|(name, component)| (*name, component.as_slice()))
+        .collect();
+    Registry::new(sandbox, &adapters, Some(home.plugins())).context("loading the bundled plugins")
 }
 
 impl Engine {

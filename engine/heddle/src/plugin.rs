@@ -23,10 +23,7 @@ pub fn install(settings: &Settings, file: &Path) -> Result<()> {
     .context("starting the sandbox")?;
     let plugin = sandbox.load(&file.display().to_string(), &bytes)?;
     let manifest = plugin.manifest();
-    if crate::bundled::ADAPTERS
-        .iter()
-        .any(|(name, _)| *name == manifest.name)
-    {
+    if crate::bundled::names().any(|name| name == manifest.name) {
         bail!(
             "{:?} is the name of a bundled destination; give the plugin's manifest another name",
             manifest.name

@@ -68,7 +68,7 @@ impl Registry {
     /// [`Registry::broken`]. A missing directory is an empty one.
     pub fn new(
         sandbox: Sandbox,
-        bundled: &[(&'static str, &'static [u8])],
+        bundled: &[(&str, &[u8])],
         directory: Option<PathBuf>,
     ) -> Result<Self, LoadError> {
         let load = |(name, wasm): &(&str, &[u8])| {
