@@ -175,10 +175,13 @@ CREATE TABLE organisations (
 
 CREATE TABLE publishable_keys (
     id BLOB PRIMARY KEY CHECK (length(id) = 16),
-    workspace BLOB NOT NULL UNIQUE REFERENCES workspaces (id),
+    workspace BLOB NOT NULL REFERENCES workspaces (id),
     name TEXT NOT NULL,
     key TEXT NOT NULL UNIQUE,
-    created_at INTEGER NOT NULL
+    allowed_origins TEXT NOT NULL CHECK (json_valid(allowed_origins)), -- none: any
+    created_by TEXT, -- NULL: it came with the workspace
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE replays (
@@ -312,6 +315,8 @@ CREATE INDEX lanes ON deliveries (connection, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX leases ON deliveries (leased_until) WHERE leased_until IS NOT NULL;
 
 CREATE INDEX machine_keys_of_organisation ON machine_keys (organisation, created_at);
+
+CREATE INDEX publishable_keys_of_workspace ON publishable_keys (workspace, id);
 
 CREATE INDEX replays_of_organisation ON replays (organisation, id);
 

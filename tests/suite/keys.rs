@@ -98,3 +98,33 @@ async fn a_limit_that_makes_no_sense_makes_no_key() {
     let unknown = ["keys", "revoke", "--access-key", "mk_nobody"];
     assert!(!home.run(&unknown, &Settings::default()).await.status.success());
 }
+
+#[tokio::test]
+async fn a_publishable_key_takes_the_place_of_another_and_survives_a_kill() {
+    let mut engine = Engine::start(Settings::default()).await;
+    let api = Api::of(&engine).await;
+    let workspace = api.workspace("Academy").await;
+    let event = json!({"event": "a", "payload": {"n": 1}});
+    let path = format!("/workspaces/{}/publishable-keys", workspace.id);
+    let made = api
+        .post(&path, &json!({"overlap_seconds": 3600}))
+        .await
+        .expect(201);
+    let key = made["publishable_key"]["public_key"].as_str().expect("a key");
+    for good in [key, &workspace.publishable_key] {
+        api.post_with_key(good, "/events", &event).await.expect(201);
+    }
+    let listed = records(&api.get(&path).await.expect(200));
+    let old = listed[0]["id"].as_str().expect("an id");
+    api.delete(&format!("{path}/{old}")).await.expect(200);
+
+    engine.kill().await;
+    engine.restart().await;
+    let api = api.at(&engine);
+    let refused = api
+        .post_with_key(&workspace.publishable_key, "/events", &event)
+        .await
+        .expect_error(401);
+    assert_eq!(refused["code"], "invalid_publishable_key");
+    api.post_with_key(key, "/events", &event).await.expect(201);
+}

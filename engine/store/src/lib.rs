@@ -58,6 +58,7 @@ mod tests;
 
 pub use due::DueBoard;
 pub use error::{CancelError, OpenError, OverQuota, ReplayError, RetryError, StoreError};
+pub use publishable_keys::MAX_PUBLISHABLE_KEYS;
 pub use reach::{Reach, ResourceKey};
 pub use records::*;
 pub use replays::MAX_COUNTED;

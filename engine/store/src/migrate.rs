@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0007_sessions.sql"),
     include_str!("../migrations/0008_conditions.sql"),
     include_str!("../migrations/0009_usage.sql"),
+    include_str!("../migrations/0010_publishable_keys.sql"),
 ];
 
 /// The version that this program writes.

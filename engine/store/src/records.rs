@@ -90,7 +90,20 @@ pub struct PublishableKey {
     pub name: String,
     /// The whole text, `mesh_pub_…`.
     pub key: String,
+    /// The origins of the pages that may use it; none is any.
+    pub allowed_origins: Vec<String>,
+    /// The access key of the caller that made it; `None`: it came with the workspace.
+    pub created_by: Option<String>,
     pub created_at: Timestamp,
+    /// From when on it is refused.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl PublishableKey {
+    /// Whether it is past its time.
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
 }
 
 /// What a workspace calls one of its events or resources.

@@ -112,7 +112,11 @@ fn list(connection: &Connection, reach: &Reach) -> Result<Vec<Workspace>, StoreE
     Ok(found)
 }
 
-fn find(connection: &Connection, reach: &Reach, id: WorkspaceId) -> Result<Option<Workspace>, StoreError> {
+pub(crate) fn find(
+    connection: &Connection,
+    reach: &Reach,
+    id: WorkspaceId,
+) -> Result<Option<Workspace>, StoreError> {
     let sql = "SELECT * FROM workspaces WHERE id = ?1 AND organisation = ?2";
     let mut statement = connection.prepare_cached(sql)?;
     Ok(statement

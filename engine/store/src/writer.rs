@@ -35,6 +35,7 @@ pub(crate) struct Effects {
     replays: bool,
     machine_keys: Vec<String>,
     sessions: Vec<SessionId>,
+    publishable_keys: Vec<String>,
     limits: Vec<WorkspaceId>,
     /// What was done, to be written before the commit.
     pub counted: Counted,
@@ -77,12 +78,17 @@ impl Effects {
         self.sessions.push(id);
     }
 
+    /// The publishable key with this text changed.
+    pub fn publishable_key(&mut self, text: String) {
+        self.publishable_keys.push(text);
+    }
+
     /// The limits of this workspace changed.
     pub fn limits(&mut self, workspace: WorkspaceId) {
         self.limits.push(workspace);
     }
 
-    fn mark(&self) -> [usize; 7] {
+    fn mark(&self) -> [usize; 8] {
         [
             self.due.len(),
             self.connections.len(),
@@ -91,10 +97,11 @@ impl Effects {
             self.sessions.len(),
             self.limits.len(),
             self.counted.mark(),
+            self.publishable_keys.len(),
         ]
     }
 
-    fn back_to(&mut self, mark: [usize; 7]) {
+    fn back_to(&mut self, mark: [usize; 8]) {
         self.due.truncate(mark[0]);
         self.connections.truncate(mark[1]);
         self.rules.truncate(mark[2]);
@@ -102,6 +109,7 @@ impl Effects {
         self.sessions.truncate(mark[4]);
         self.limits.truncate(mark[5]);
         self.counted.back_to(mark[6]);
+        self.publishable_keys.truncate(mark[7]);
     }
 
     fn tell(self, shared: &Shared) {
@@ -122,6 +130,9 @@ impl Effects {
         }
         for id in &self.sessions {
             shared.sessions.forget(id);
+        }
+        for text in &self.publishable_keys {
+            shared.publishable_keys.forget(text);
         }
         shared.due.add(self.due);
         if self.replays {

@@ -18,7 +18,7 @@ use crate::error::ApiError;
 use crate::keys::{is_access_key, is_publishable_key};
 use crate::machine_keys::permissions_of;
 use crate::permission::{Access, Permission, Permissions};
-use crate::session_tokens;
+use crate::{origins, session_tokens};
 
 /// The headers that carry a publishable key, ours first.
 const PUBLISHABLE_KEY_HEADERS: [&str; 2] = ["x-heddle-publishable-key", "x-meshes-publishable-key"];
@@ -36,7 +36,7 @@ const LEEWAY_SECONDS: f64 = 30.0;
 pub async fn admit(app: &App, headers: &HeaderMap, access: Access) -> Result<Caller, ApiError> {
     let key = publishable_key(headers)?;
     let caller = match (key, access) {
-        (Some(key), Access::Ingestion) => publishable(app, key).await?,
+        (Some(key), Access::Ingestion) => publishable(app, key, headers).await?,
         _ => match bearer(headers)? {
             Some(token) if !token.starts_with("mesh_pub_") => bearer_caller(app, token, headers).await?,
             None if key.is_none() => return Err(MISSING),
@@ -114,7 +114,7 @@ fn publishable_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
     Ok(Some(value.to_str().unwrap_or_default()))
 }
 
-async fn publishable(app: &App, text: &str) -> Result<Caller, ApiError> {
+async fn publishable(app: &App, text: &str, headers: &HeaderMap) -> Result<Caller, ApiError> {
     const UNKNOWN: ApiError = refused("invalid_publishable_key", "The publishable key is not known.");
     if !is_publishable_key(text) {
         return Err(refused(
@@ -127,6 +127,13 @@ async fn publishable(app: &App, text: &str) -> Result<Caller, ApiError> {
     if !bool::from(key.key.as_bytes().ct_eq(text.as_bytes())) {
         return Err(UNKNOWN);
     }
+    if key.has_expired(app.clock.now()) {
+        return Err(refused(
+            "key_expired",
+            "The publishable key has expired; use the workspace's newest one.",
+        ));
+    }
+    origins::check(headers, &key.allowed_origins, app.public_url.as_deref())?;
     let reach = Reach {
         workspaces: Some([workspace].into()),
         ..Reach::from(organisation)

@@ -6,7 +6,7 @@
 //!   `caller` what a handler knows of who is there; `extract` reads what they ask; `views` writes the answers
 //! - `error` is what can go wrong and the one mapping of it to HTTP; `frame` is around every route
 //! - `cors` is for the two ingestion operations alone
-//! - `workspaces`, `terms` (event types and resources), `usage`, `limits` (with `rate`, before every route), `machine_keys`, `sessions` (with `session_access` and `session_tokens`), `connections` (with `settings` and `headers`), `integrations`, `rules`, `ingest` (with `sent`,
+//! - `workspaces`, `terms` (event types and resources), `usage`, `limits` (with `rate`, before every route), `machine_keys`, `publishable_keys`, `sessions` (with `session_access` and `session_tokens`), `connections` (with `settings` and `headers`), `integrations`, `rules`, `ingest` (with `sent`,
 //!   `emit`, `cloudevents` and `idempotency`), `events`, `deliveries` and `health` are the operations
 //! - `live` asks destinations while a caller waits, for `checks`, `choices`, `catalogs` and `mappings`
 //!
@@ -54,6 +54,7 @@ mod machine_keys;
 mod mappings;
 mod origins;
 mod permission;
+mod publishable_keys;
 mod rate;
 mod replays;
 mod routes;
@@ -135,6 +136,21 @@ fn api() -> Routes {
             "/workspaces/{workspace}/events",
             P::EventsRead,
             workspaces::events,
+        )
+        .get(
+            "/workspaces/{workspace}/publishable-keys",
+            P::WorkspacesRead,
+            publishable_keys::list,
+        )
+        .post(
+            "/workspaces/{workspace}/publishable-keys",
+            P::KeysWrite,
+            publishable_keys::create,
+        )
+        .delete(
+            "/workspaces/{workspace}/publishable-keys/{publishable_key}",
+            P::KeysWrite,
+            publishable_keys::delete,
         )
         .get(
             "/workspaces/{workspace}/event-types",

@@ -71,7 +71,7 @@ permissions! {
     LimitsWrite = "limits:write",
     /// See machine keys, and publishable keys.
     KeysRead = "keys:read",
-    /// Make and revoke machine keys.
+    /// Make and revoke machine keys, and publishable keys.
     KeysWrite = "keys:write",
 }
 

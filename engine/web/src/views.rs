@@ -74,10 +74,13 @@ pub fn workspace(workspace: &Workspace) -> Value {
     })
 }
 
-/// A workspace with its publishable key.
-pub fn workspace_with_key(of: &Workspace, key: &PublishableKey) -> Value {
+/// A workspace with its newest publishable key that is good, if there is one.
+pub fn workspace_with_key(of: &Workspace, key: Option<&PublishableKey>) -> Value {
     let mut shown = workspace(of);
-    shown["publishable_key"] = json!({"public_key": key.key, "name": key.name});
+    shown["publishable_key"] = key.map_or(
+        Value::Null,
+        |key| json!({"public_key": key.key, "name": key.name}),
+    );
     shown
 }
 

@@ -54,7 +54,10 @@ pub async fn create(
         workspace: id,
         name: "Default".into(),
         key: keys::publishable_key(&app.environment, key_id, app.random()),
+        allowed_origins: Vec::new(),
+        created_by: None,
         created_at: now,
+        expires_at: None,
     };
     app.store
         .create_workspace(workspace.clone(), key.clone())
@@ -62,7 +65,7 @@ pub async fn create(
         .map_err(name_taken)?;
     Ok((
         StatusCode::CREATED,
-        Json(json!({"workspace": views::workspace_with_key(&workspace, &key)})),
+        Json(json!({"workspace": views::workspace_with_key(&workspace, Some(&key))})),
     ))
 }
 
@@ -79,10 +82,9 @@ pub async fn get(
     }
     let key = app
         .store
-        .publishable_key_of(caller.reach(), id)
-        .await?
-        .ok_or(NO_WORKSPACE)?;
-    Ok(Json(views::workspace_with_key(&workspace, &key)))
+        .publishable_key_of(caller.reach(), id, app.clock.now())
+        .await?;
+    Ok(Json(views::workspace_with_key(&workspace, key.as_ref())))
 }
 
 /// `PUT /workspaces/{workspace}`: an absent description is kept, `null` removes it.

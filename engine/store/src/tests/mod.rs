@@ -155,7 +155,10 @@ impl World {
             workspace: id,
             name: "default".into(),
             key: format!("mesh_pub_live_{id}_secret"),
+            allowed_origins: Vec::new(),
+            created_by: None,
             created_at: NOW,
+            expires_at: None,
         };
         self.store.create_workspace(workspace, key).await.unwrap();
         id

@@ -20,10 +20,42 @@ async fn no_verb_of_an_organisation_finds_the_rows_of_another() {
     assert!(renamed.is_none());
     assert!(
         store
-            .publishable_key_of(us, theirs.workspace)
+            .publishable_key_of(us, theirs.workspace, NOW)
             .await
             .unwrap()
             .is_none()
+    );
+
+    let key = PublishableKey {
+        key: "mesh_pub_live_a_b".into(),
+        id: PublishableKeyId::new(NOW, world.random()),
+        ..store
+            .publishable_key_of(them, theirs.workspace, NOW)
+            .await
+            .unwrap()
+            .unwrap()
+    };
+    let (theirs_still, of_theirs) = (key.clone(), key.workspace);
+    assert!(
+        store
+            .list_publishable_keys(us, of_theirs)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let added = store
+        .add_publishable_key(us, key, Some(std::time::Duration::ZERO))
+        .await;
+    assert_eq!(added, Err(StoreError::NotFound("workspace")));
+    store
+        .add_publishable_key(them, theirs_still.clone(), None)
+        .await
+        .unwrap();
+    let deleted = store.delete_publishable_key(us, of_theirs, theirs_still.id).await;
+    assert_eq!(deleted, Ok(None));
+    assert_eq!(
+        store.list_publishable_keys(them, of_theirs).await.unwrap().len(),
+        2
     );
 
     assert!(store.connection(us, destination.id).await.unwrap().is_none());
@@ -192,7 +224,7 @@ async fn a_publishable_key_leads_to_its_workspace() {
     let tenant = world.tenant("Academy").await;
     let key = world
         .store
-        .publishable_key_of(tenant.organisation, tenant.workspace)
+        .publishable_key_of(tenant.organisation, tenant.workspace, NOW)
         .await
         .unwrap()
         .unwrap();

@@ -43,6 +43,10 @@ fn first_version(path: &std::path::Path) -> (OrganisationId, ConnectionId, RuleI
         params![workspace.as_bytes(), organisation.as_bytes(), NOW.0],
     );
     insert(
+        "INSERT INTO publishable_keys VALUES (?1, ?2, 'Default', 'mesh_pub_live_old_key', ?3)",
+        params![[7_u8; 16], workspace.as_bytes(), NOW.0],
+    );
+    insert(
         "INSERT INTO connections VALUES (?1, ?2, 'hubspot', 'CRM', '{}', ?3, 'authentication_invalid', 'refused', 0,
              'mk_old', ?4, ?4)",
         params![destination.as_bytes(), workspace.as_bytes(), secrets, NOW.0],
@@ -114,6 +118,12 @@ async fn a_populated_database_of_the_first_version_goes_on_where_it_was() {
         1
     );
     assert_eq!(store.lanes().await.unwrap(), [(destination, NOW)]);
+    let key = store
+        .publishable_key_by_text("mesh_pub_live_old_key")
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((key.0.expires_at, key.2), (None, organisation));
 
     let active = Destination {
         health: Health::Active,

@@ -260,7 +260,10 @@ async fn workspaces_connections_and_rules_have_quotas() {
         workspace: workspace.id,
         name: "default".into(),
         key: "mesh_pub_live_x_y".into(),
+        allowed_origins: Vec::new(),
+        created_by: None,
         created_at: NOW,
+        expires_at: None,
     };
     let one_more = world.store.create_workspace(workspace, key).await;
     assert_eq!(refused(one_more), ("workspaces", 1, 1, None));

@@ -13,6 +13,7 @@ mod isolation;
 mod limits;
 mod mappings;
 mod plugin;
+mod publishable_keys;
 mod rules;
 mod sessions;
 mod snapshot;

@@ -25,6 +25,7 @@ struct Things {
     event: String,
     session: String,
     access_key: String,
+    publishable_key: String,
 }
 
 impl Things {
@@ -42,7 +43,17 @@ impl Things {
         let session = text(&world.post("/api/v1/sessions", session).await.expect(200)["session_id"]);
         let key = json!({"name": "Thing", "workspaces": [workspace], "permissions": ["events:read"]});
         let key = world.post("/api/v1/keys", key).await.expect(201);
+        let path = format!("/api/v1/workspaces/{workspace}/publishable-keys");
+        // Only so many can be there; the first one is a credential of this test.
+        let known = world.get(&path).await.expect(200);
+        for old in known["records"].as_array().unwrap().iter().skip(1) {
+            let path = format!("{path}/{}", text(&old["id"]));
+            world.delete(&path).await.expect(200);
+        }
+        let made = world.post(&path, json!({})).await.expect(201);
+        let publishable_key = text(&made["publishable_key"]["id"]);
         Self {
+            publishable_key,
             workspace: workspace.to_owned(),
             connection,
             rule,
@@ -61,6 +72,7 @@ impl Things {
             "{event}" => &self.event,
             "{session}" => &self.session,
             "{access_key}" => &self.access_key,
+            "{publishable_key}" => &self.publishable_key,
             other if other.starts_with('{') => NOBODY,
             other => other,
         });
