@@ -117,6 +117,11 @@ enum PluginCommand {
     },
     /// List the destinations, bundled and installed
     List,
+    /// Print a destination's page in Markdown: what to create, settings, actions, limits
+    Page {
+        /// Its name, such as hubspot
+        name: String,
+    },
 }
 
 /// What still runs on the runtime's threads at the end is given this long.
@@ -188,6 +193,9 @@ fn run(cli: Cli) -> Result<()> {
         Command::Plugin {
             command: PluginCommand::List,
         } => plugin::list(&settings),
+        Command::Plugin {
+            command: PluginCommand::Page { name },
+        } => plugin::print_page(&settings, &name),
         Command::Settings => {
             for setting in settings::ALL {
                 println!("{} (HEDDLE_{})", setting.key, setting.key.to_ascii_uppercase());

@@ -8,6 +8,7 @@ pub mod engine;
 pub mod home;
 pub mod keys;
 pub mod machine;
+pub mod page;
 pub mod plugin;
 pub mod serve;
 pub mod settings;

@@ -8,6 +8,7 @@ use heddle_sandbox::{Registry, Sandbox, SandboxConfig};
 
 use crate::engine::load_plugins;
 use crate::home::Home;
+use crate::page::page;
 use crate::settings::Settings;
 
 /// Checks a plugin as the server would and puts it into the plugins folder, where a running server
@@ -69,6 +70,17 @@ pub fn list(settings: &Settings) -> Result<()> {
     for (file, problem) in plugins.broken() {
         println!("{file}: NOT LOADED: {problem}");
     }
+    Ok(())
+}
+
+/// Prints the page of a destination.
+pub fn print_page(settings: &Settings, name: &str) -> Result<()> {
+    let home = Home::open(&settings.data_dir, settings.master_key.as_deref())?;
+    let plugins = load_plugins(&home)?;
+    let Some(plugin) = plugins.get(name) else {
+        bail!("there is no destination {name:?}; heddle plugin list shows them");
+    };
+    print!("{}", page(plugin.manifest()));
     Ok(())
 }
 
