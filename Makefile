@@ -21,6 +21,17 @@ test-typescript:
 		{ echo 'clients/typescript needs Node.js 20 or later with npm: install your system'"'"'s packages nodejs and npm, or see nodejs.org' >&2; exit 1; }
 	cd clients/typescript && npm ci --no-audit --no-fund && npm test
 
+# Every request of every bundled destination, held against the providers' published OpenAPI descriptions
+# in a folder: make conformance DESCRIPTIONS=folder. Needs npm. One destination: HEDDLE_CONFORMANCE=slack
+conformance: guest-toolchain nextest target/prism/node_modules/.bin/prism
+	@test -d "$(DESCRIPTIONS)" || { echo "DESCRIPTIONS must be the folder of the descriptions that tests/conformance names"; exit 2; }
+	cargo build --locked --bin heddle
+	HEDDLE_PRISM="$(CURDIR)/target/prism/node_modules/.bin/prism" HEDDLE_PROVIDER_DESCRIPTIONS="$(abspath $(DESCRIPTIONS))" \
+		cargo nextest run -p heddle-tests --locked conformance
+
+target/prism/node_modules/.bin/prism:
+	npm install --prefix target/prism --no-audit --no-fund --omit=dev --ignore-scripts @stoplight/prism-cli@5
+
 # The bundled adapters are compiled to WebAssembly.
 guest-toolchain:
 	@engine/heddle/guest-toolchain.sh

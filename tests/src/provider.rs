@@ -33,7 +33,8 @@ pub struct Asked {
 ///
 /// `body` may be JSON, an object called `form`, or absent when it does not matter; a text `"$any"` in it
 /// stands for any value, `"$delivery"` for the delivery's id. `reply` has `status`, `headers` and `json`
-/// or `text`.
+/// or `text`; a header `"$unix+30"` is the time in 30 seconds, in seconds since the epoch, and
+/// `"$instant+30"` the same as RFC 3339.
 #[derive(Clone, Debug)]
 pub struct Exchange(pub Value);
 
@@ -84,7 +85,8 @@ impl Provider {
         };
     }
 
-    /// What `"$delivery"` must be, known only after the event was accepted: compared at the end.
+    /// Gives what was asked; panics unless it was all that the script has. What `"$delivery"` must be
+    /// is known only after the event was accepted, and compared here.
     pub fn finish(&self, delivery: Option<&str>) -> Vec<Asked> {
         let stage = self.stage();
         assert!(stage.wrong.is_empty(), "{}", stage.wrong.join("\n"));
@@ -141,6 +143,16 @@ impl Asked {
             self.path,
             query.unwrap_or_default()
         )
+    }
+
+    /// Whether the body is what its own `Content-Type` says.
+    pub fn is_well_formed(&self) -> bool {
+        let kind = self
+            .headers
+            .get("content-type")
+            .and_then(|kind| kind.to_str().ok());
+        !kind.is_some_and(|kind| kind.starts_with("application/json"))
+            || serde_json::from_slice::<Value>(&self.body).is_ok()
     }
 
     /// The body as fixtures write it: JSON, or the members of a form, or text.
@@ -211,6 +223,17 @@ fn same(expected: &Value, seen: &Value, delivery: &mut Option<String>) -> Result
     }
 }
 
+/// A header's value, with the time in it that it names.
+fn timed(value: &str) -> String {
+    let in_seconds = |mark: &str| value.strip_prefix(mark)?.parse::<i64>().ok();
+    let instant = |seconds: i64| jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
+    match (in_seconds("$unix+"), in_seconds("$instant+")) {
+        (Some(seconds), _) => instant(seconds).as_second().to_string(),
+        (_, Some(seconds)) => instant(seconds).to_string(),
+        _ => value.to_owned(),
+    }
+}
+
 /// The answer of a fixture; `null` is the answer to a request that was not expected.
 fn answer(reply: &Value) -> Response<Body> {
     let status = reply["status"]
@@ -218,7 +241,7 @@ fn answer(reply: &Value) -> Response<Body> {
         .and_then(|status| u16::try_from(status).ok());
     let mut response = Response::builder().status(status.unwrap_or(599));
     for (name, value) in reply["headers"].as_object().into_iter().flatten() {
-        response = response.header(name, value.as_str().unwrap_or_default());
+        response = response.header(name, timed(value.as_str().unwrap_or_default()));
     }
     let body = match (&reply["json"], &reply["text"]) {
         (Value::Null, Value::String(text)) => text.clone(),
