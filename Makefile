@@ -14,6 +14,7 @@ test: guest-toolchain nextest
 	cargo nextest run --workspace --locked
 	cargo test --workspace --doc --locked
 	$(MAKE) test-typescript
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-10} tests/fuzz/run.sh
 
 # The TypeScript client, built and held against the binary of target/debug.
 test-typescript:

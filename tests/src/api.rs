@@ -6,6 +6,7 @@ use http::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
+use crate::description;
 use crate::engine::{Engine, Keys};
 use crate::token;
 use crate::wait::until;
@@ -149,13 +150,27 @@ impl Api {
     pub async fn try_send(&self, request: RequestBuilder) -> Result<Answer, reqwest::Error> {
         let request = request.build()?;
         let asked = format!("{} {}", request.method(), request.url());
+        let (method, path) = (request.method().to_string(), request.url().path().to_owned());
+        // A CloudEvent is described by its own specification.
+        let is_cloud =
+            |kind: &http::HeaderValue| kind.to_str().is_ok_and(|kind| kind.contains("cloudevents"));
+        let own = !request.headers().get_all("content-type").iter().any(is_cloud)
+            && !request.headers().contains_key("ce-specversion");
+        let body = request.body().and_then(|body| body.as_bytes());
+        let sent = body.filter(|_| own).map(<[u8]>::to_vec);
+        let description = description::of(&self.client, &self.base).await;
         let response = self.client.execute(request).await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let text = response.text().await?;
+        if let (Some(description), Some(path)) = (description, path.strip_prefix("/api/v1")) {
+            let problem = description.problem(&method, path, sent.as_deref(), status, &text);
+            assert!(problem.is_none(), "{}", problem.unwrap_or_default());
+        }
         Ok(Answer {
             asked,
             status,
             headers,
-            text: response.text().await?,
+            text,
         })
     }
 

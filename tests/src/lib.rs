@@ -7,6 +7,7 @@
 //! The binary is the one beside the test executable, so build it first (`make test` does).
 
 pub mod api;
+pub mod description;
 pub mod engine;
 pub mod fixture;
 pub mod prism;

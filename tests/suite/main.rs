@@ -24,6 +24,7 @@ mod isolation;
 mod json;
 mod keys;
 mod mapping;
+mod openapi;
 mod pace;
 mod plugins;
 mod replays;

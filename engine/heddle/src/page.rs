@@ -280,7 +280,7 @@ mod tests {
             .filter(|path| path.is_file())
             .map(|path| Manifest::parse(&fs::read_to_string(path).unwrap()).unwrap())
             .collect();
-        manifests.sort_by(|a, b| a.title.to_lowercase().cmp(&b.title.to_lowercase()));
+        manifests.sort_by_key(|manifest: &Manifest| manifest.title.to_lowercase());
         manifests
     }
 

@@ -52,6 +52,7 @@ mod limits;
 mod live;
 mod machine_keys;
 mod mappings;
+mod openapi;
 mod origins;
 mod permission;
 mod publishable_keys;
@@ -303,6 +304,8 @@ pub fn router(state: WebState) -> Router {
         .nest("/api/v1", api)
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .route("/openapi.json", get(openapi::json))
+        .route("/docs", get(openapi::html))
         .fallback(frame::unknown_route)
         .method_not_allowed_fallback(frame::wrong_method)
         .layer(CatchPanicLayer::custom(frame::on_panic))
