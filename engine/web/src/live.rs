@@ -152,6 +152,10 @@ pub async fn ask(
         _ if outcome.connection == ConnectionVerdict::CredentialRefused => TroubleKind::CredentialRefused,
         Ending::Broken(_) | Ending::TooManySteps(_) => TroubleKind::Refused,
         _ if outcome.verdict == Verdict::Permanent => TroubleKind::Refused,
+        // Whatever status the destination throttles with.
+        _ if matches!(outcome.verdict, Verdict::Throttled { .. } | Verdict::Paced { .. }) => {
+            TroubleKind::Unavailable
+        }
         _ => match conversation.reply.as_ref().map(|reply| reply.status) {
             Some(408 | 425 | 429) => TroubleKind::Unavailable,
             Some(400..500) => TroubleKind::Refused,
