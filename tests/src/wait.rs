@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-/// The longest that a test waits for anything, on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest that a test waits for anything, on a busy machine: the first start of a new binary compiles
+/// every bundled plugin.
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// How often another process is asked.
 const PULSE: Duration = Duration::from_millis(25);
