@@ -150,10 +150,16 @@ impl Trial<'_> {
         .await
     }
 
-    async fn rule(&self, connection: &Connected, event: &str, inputs: Value) -> String {
-        self.api
-            .rule(&self.workspace, &connection.id, event, inputs)
-            .await
+    /// A rule with the case's inputs, and its `mapping`: from a field to its path in the payload.
+    async fn rule(&self, connection: &Connected, event: &str, action: &str, case: &Value) -> String {
+        let mut body = json!({"workspace": self.workspace.id, "connection": connection.id, "event": event,
+                              "metadata": self.inputs(action, case)});
+        if let Some(mapped) = case["mapping"].as_object() {
+            let field = |(dest, path)| json!({"dest": dest, "source": {"type": "path", "value": path}});
+            let fields: Vec<Value> = mapped.iter().map(field).collect();
+            body["mapping"] = json!({"schema_version": 1, "fields": fields});
+        }
+        id_of(&self.api.post("/rules", &body).await.expect(201)["rule"])
     }
 
     /// An action as it should go, then the same event a second time; then what it must refuse.
@@ -161,9 +167,7 @@ impl Trial<'_> {
         let expected = self.action(action);
         let connection = self.connect(action, expected).await;
         let event = format!("{action}.done");
-        let rule = self
-            .rule(&connection, &event, self.inputs(action, &Value::Null))
-            .await;
+        let rule = self.rule(&connection, &event, action, &Value::Null).await;
         let payload = self.payload(action, &Value::Null);
         let exchanges = script(&expected["exchanges"], &connection.suffix);
         self.provider.play(exchanges);
@@ -225,7 +229,7 @@ impl Trial<'_> {
         let (expected, hostile) = (self.action(action), &self.action(action)["hostile"]);
         let connection = self.connect(&format!("{action} hostile"), expected).await;
         let event = format!("{action}.hostile");
-        let rule = self.rule(&connection, &event, self.inputs(action, hostile)).await;
+        let rule = self.rule(&connection, &event, action, hostile).await;
         let replaced = |key: &str, text: &str| match key.eq_ignore_ascii_case("email") {
             true => text.to_owned(),
             false => HOSTILE.to_owned(),
@@ -258,7 +262,7 @@ impl Trial<'_> {
             .unwrap_or(text(&self.fixture["failures"]["action"]));
         let connection = self.connect(name, case).await;
         let event = format!("{action}.fails{}", connection.suffix);
-        let rule = self.rule(&connection, &event, self.inputs(action, case)).await;
+        let rule = self.rule(&connection, &event, action, case).await;
         let exchanges = match case.get("exchanges") {
             Some(own) => script(own, &connection.suffix),
             None => {

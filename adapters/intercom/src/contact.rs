@@ -19,6 +19,9 @@ const STANDARD: [&str; 9] = [
     "unsubscribed_from_emails",
 ];
 
+/// What of it is text, numbers too.
+const TEXTS: [&str; 4] = ["name", "phone", "avatar", "owner_id"];
+
 /// How Intercom knows a person; at least one of them is there.
 struct Identity {
     external_id: Option<String>,
@@ -158,6 +161,7 @@ fn attributes(delivery: &Delivery, identity: &Identity) -> Map<String, Value> {
     for (key, value) in delivery.fields_or([("name", person.name), ("phone", person.phone)]) {
         let value = match in_seconds(&key, &value, "_at") {
             value @ (Value::Array(_) | Value::Object(_)) => text_of(&value, ", ").into(),
+            value if TEXTS.contains(&key.as_str()) && !value.is_null() => text_of(&value, "").into(),
             value => value,
         };
         match key.strip_prefix("custom_attributes.") {
