@@ -142,6 +142,9 @@ CREATE TABLE idempotency_keys (
     PRIMARY KEY (workspace, key)
 ) STRICT, WITHOUT ROWID;
 
+CREATE VIEW live_workspaces AS
+SELECT id, organisation, name, description, created_at, updated_at FROM workspaces WHERE deleted_at IS NULL;
+
 CREATE TABLE machine_keys (
     access_key TEXT PRIMARY KEY,
     organisation BLOB NOT NULL REFERENCES organisations (id),
@@ -286,7 +289,7 @@ CREATE TABLE workspaces (
     name TEXT NOT NULL,
     description TEXT,
     created_at INTEGER NOT NULL,
-    updated_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL, deleted_at INTEGER,
     UNIQUE (organisation, name)
 ) STRICT, WITHOUT ROWID;
 
@@ -335,3 +338,5 @@ CREATE INDEX sessions_of_workspace ON sessions (workspace, id);
 CREATE INDEX sessions_revoked ON sessions (workspace, id) WHERE revoked_at IS NOT NULL;
 
 CREATE INDEX usage_of_organisation ON usage (organisation, day);
+
+CREATE INDEX workspaces_deleted ON workspaces (deleted_at, id) WHERE deleted_at IS NOT NULL;

@@ -27,6 +27,7 @@ mod mapping;
 mod openapi;
 mod pace;
 mod plugins;
+mod removal;
 mod replays;
 mod retries;
 mod secrets;

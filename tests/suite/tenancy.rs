@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 /// A tenant with one of everything.
 struct Tenant {
+    name: String,
     api: Api,
     workspace: Workspace,
     connection: String,
@@ -26,6 +27,7 @@ impl Tenant {
         let attempts = api.attempts(&event, &rule).await;
         let attempt = attempts[0]["id"].as_str().expect("an id").to_owned();
         Self {
+            name: name.to_owned(),
             api,
             workspace,
             connection,
@@ -55,6 +57,17 @@ impl Tenant {
                 Method::PUT,
                 format!("/workspaces/{workspace}"),
                 Some(json!({"name": "Taken over"})),
+            ),
+            (
+                Method::DELETE,
+                format!("/workspaces/{workspace}"),
+                Some(json!({"confirm": self.name})),
+            ),
+            get(format!("/workspaces/{workspace}/publishable-keys")),
+            (
+                Method::POST,
+                format!("/workspaces/{workspace}/publishable-keys"),
+                Some(json!({"overlap_seconds": 0})),
             ),
             get(format!("/workspaces/{workspace}/connections")),
             get(format!("/workspaces/{workspace}/rules")),

@@ -12,6 +12,7 @@
 //! - [`replayer`]: bulk replays, each at its own rate
 //! - [`pruner`]: what is past its time
 //! - [`pacer`]: who may send a request now, and [`pace`], the rates as a pure structure
+//! - [`remover`]: what deleted workspaces had
 //! - [`rescuer`]: leases that lapsed and lanes whose signal was lost
 //!
 //! The queue is the database. Memory holds one small lane per connection with work, and the
@@ -38,6 +39,7 @@ mod mapping;
 mod pace;
 mod pacer;
 mod pruner;
+mod remover;
 mod replayer;
 mod rescuer;
 
@@ -126,6 +128,7 @@ impl Delivery {
             stop.clone(),
         ));
         tasks.spawn(replayer::run(parts.clone(), stop.clone()));
+        tasks.spawn(remover::run(parts.clone(), stop.clone()));
         tasks.spawn(pruner::run(parts.clone(), stop.clone()));
         tasks.spawn(rescuer::run(parts, deliverer, stop.clone()));
         Ok(Self { stop, tasks, feed })

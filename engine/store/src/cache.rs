@@ -61,6 +61,13 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
         entries.map.insert(key, value);
     }
 
+    /// Forgets what `gone` says, after the commit that changed it. Looks at every entry.
+    pub fn forget_where(&self, gone: impl Fn(&V) -> bool) {
+        let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        entries.generation += 1;
+        entries.map.retain(|_, value| !gone(value));
+    }
+
     /// Forgets an entry, after the commit that changed it.
     pub fn forget<Q: Hash + Eq + ?Sized>(&self, key: &Q)
     where
@@ -89,5 +96,8 @@ mod tests {
         };
         cache.insert(after, 1, 11);
         assert_eq!(cache.get(&1).ok(), Some(11));
+        cache.insert(cache.generation(), 2, 22);
+        cache.forget_where(|value| *value == 11);
+        assert_eq!((cache.get(&1).ok(), cache.get(&2).ok()), (None, Some(22)));
     }
 }

@@ -109,7 +109,17 @@ pub(crate) const LANES: &str = "
     SELECT connection, (SELECT d.due_at FROM deliveries d INDEXED BY lanes
                         WHERE d.due_at IS NOT NULL AND d.connection = lane.connection
                         ORDER BY d.due_at LIMIT 1)
-    FROM lane WHERE connection IS NOT NULL";
+    FROM lane WHERE connection IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM connections c JOIN workspaces w ON w.id = c.workspace
+        WHERE c.id = lane.connection AND w.deleted_at IS NOT NULL
+    )";
+
+/// Whether the lane's workspace was deleted: nothing of it is delivered any more.
+fn is_dead(connection: &Connection, lane: ConnectionId) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM connections c JOIN workspaces w ON w.id = c.workspace
+               WHERE c.id = ?1 AND w.deleted_at IS NOT NULL";
+    Ok(connection.prepare_cached(sql)?.exists([lane.as_bytes()])?)
+}
 
 fn lanes(connection: &Connection) -> Result<Vec<(ConnectionId, Timestamp)>, StoreError> {
     let mut statement = connection.prepare_cached(LANES)?;
@@ -174,6 +184,13 @@ impl<'a> Round<'a> {
     }
 
     fn lane(&mut self, request: &ClaimRequest) -> Result<LaneClaim, StoreError> {
+        if is_dead(self.connection, request.connection)? {
+            return Ok(LaneClaim {
+                connection: request.connection,
+                claimed: Vec::new(),
+                next_due: None,
+            });
+        }
         let clauses = if request.forced_only {
             "INDEXED BY forced_lanes WHERE connection = ?1 AND forced = 1 AND due_at <= ?2
              ORDER BY due_at, id LIMIT ?3"

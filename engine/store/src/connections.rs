@@ -15,7 +15,7 @@ use crate::reach::Reach;
 use crate::records::{Attempt, ConnectionDeletion, MAX_MESSAGE_BYTES};
 use crate::seal::{Place, Sealer};
 use crate::writer::Effects;
-use crate::{Store, claims, columns, learned, limits, rules};
+use crate::{Store, claims, columns, learned, limits, rules, workspaces};
 
 impl Store {
     /// Makes a connection in its workspace, which the caller has found in its organisation.
@@ -23,6 +23,7 @@ impl Store {
         let sealer = self.sealer();
         let most = self.limits_of(destination.workspace).await?.connections;
         self.write(4096, move |connection, _| {
+            workspaces::must_live(connection, destination.workspace)?;
             limits::room_for_connection(connection, destination.workspace, most)?;
             insert(connection, &sealer, &destination)
         })
@@ -255,7 +256,7 @@ fn find(
     sealer: &Sealer,
     id: ConnectionId,
 ) -> Result<Option<Destination>, StoreError> {
-    let sql = "SELECT * FROM connections WHERE id = ?1";
+    let sql = "SELECT c.* FROM connections c JOIN live_workspaces w ON w.id = c.workspace WHERE c.id = ?1";
     let found = connection
         .prepare_cached(sql)?
         .query_row([id.as_bytes()], from_row)
@@ -269,7 +270,7 @@ fn find_in(
     reach: &Reach,
     id: ConnectionId,
 ) -> Result<Option<Destination>, StoreError> {
-    let sql = "SELECT c.* FROM connections c JOIN workspaces w ON w.id = c.workspace
+    let sql = "SELECT c.* FROM connections c JOIN live_workspaces w ON w.id = c.workspace
                WHERE c.id = ?1 AND w.organisation = ?2";
     let found = connection
         .prepare_cached(sql)?
@@ -285,7 +286,7 @@ pub(crate) fn is_within(
     reach: &Reach,
     id: ConnectionId,
 ) -> Result<bool, StoreError> {
-    let sql = "SELECT c.workspace FROM connections c JOIN workspaces w ON w.id = c.workspace
+    let sql = "SELECT c.workspace FROM connections c JOIN live_workspaces w ON w.id = c.workspace
                WHERE c.id = ?1 AND w.organisation = ?2";
     let workspace = connection
         .prepare_cached(sql)?
@@ -300,7 +301,7 @@ fn list(
     reach: &Reach,
     workspace: Option<WorkspaceId>,
 ) -> Result<Vec<Destination>, StoreError> {
-    let sql = "SELECT c.* FROM workspaces w JOIN connections c ON c.workspace = w.id
+    let sql = "SELECT c.* FROM live_workspaces w JOIN connections c ON c.workspace = w.id
                WHERE w.organisation = ?1 AND (?2 IS NULL OR w.id = ?2) ORDER BY c.created_at, c.id";
     let mut statement = connection.prepare_cached(sql)?;
     let workspace = workspace.or(reach.only_workspace());
@@ -333,7 +334,7 @@ fn update(
                    inactive_detail = ?7, hidden = ?8, updated_at = ?9, check_status = ?11,
                    check_message = ?12, check_account = ?13, checked_at = ?14
                WHERE id = ?1 AND workspace = ?10
-                   AND workspace IN (SELECT id FROM workspaces WHERE organisation = ?2)";
+                   AND workspace IN (SELECT id FROM live_workspaces WHERE organisation = ?2)";
     let changed = connection
         .prepare_cached(sql)?
         .execute(params![
@@ -369,7 +370,7 @@ fn delete(
     force: bool,
     now: Timestamp,
 ) -> Result<ConnectionDeletion, StoreError> {
-    let sql = "SELECT c.workspace FROM connections c JOIN workspaces w ON w.id = c.workspace
+    let sql = "SELECT c.workspace FROM connections c JOIN live_workspaces w ON w.id = c.workspace
                WHERE c.id = ?1 AND w.organisation = ?2";
     let found = connection
         .prepare_cached(sql)?

@@ -189,7 +189,7 @@ fn insert(connection: &Connection, record: &EventRecord) -> Result<(), StoreErro
     let sql = "INSERT INTO events (organisation, id, workspace, event, resource, resource_id, created_by,
                    created_at, status, pending, processing, retrying, completed, failed, canceled, completed_at)
                SELECT organisation, ?1, id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15
-               FROM workspaces WHERE id = ?2";
+               FROM live_workspaces WHERE id = ?2";
     let inserted = connection.prepare_cached(sql)?.execute(params![
         record.id.as_bytes(),
         record.workspace.as_bytes(),
@@ -233,6 +233,9 @@ fn index_for(filter: &EventFilter) -> &'static str {
     }
 }
 
+/// Leaves out events of workspaces that were deleted.
+const LIVE: &str = " AND EXISTS (SELECT 1 FROM live_workspaces w WHERE w.id = events.workspace)";
+
 /// The query of a list and its values. The literals let the partial indexes serve it.
 pub(crate) fn list_query<'a>(
     organisation: &'a OrganisationId,
@@ -241,7 +244,7 @@ pub(crate) fn list_query<'a>(
     limit: &'a i64,
 ) -> (String, Vec<&'a dyn ToSql>) {
     let index = index_for(filter);
-    let mut sql = format!("SELECT {COLUMNS} FROM events INDEXED BY {index} WHERE organisation = ?");
+    let mut sql = format!("SELECT {COLUMNS} FROM events INDEXED BY {index} WHERE organisation = ?{LIVE}");
     let mut values: Vec<&dyn ToSql> = vec![organisation.as_bytes()];
     let mut narrow = |condition: &str, value: &'a dyn ToSql| {
         sql.push_str(condition);
@@ -342,7 +345,7 @@ pub(crate) fn find(
     reach: &Reach,
     id: EventId,
 ) -> Result<Option<EventRecord>, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM events WHERE id = ?1 AND organisation = ?2");
+    let sql = format!("SELECT {COLUMNS} FROM events WHERE id = ?1 AND organisation = ?2{LIVE}");
     let mut statement = connection.prepare_cached(&sql)?;
     Ok(statement
         .query_row([id.as_bytes(), reach.organisation.as_bytes()], from_row)
@@ -352,7 +355,7 @@ pub(crate) fn find(
 
 /// An event by its id, whatever its organisation.
 fn find_any(connection: &Connection, id: EventId) -> Result<Option<EventRecord>, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM events WHERE id = ?1");
+    let sql = format!("SELECT {COLUMNS} FROM events WHERE id = ?1{LIVE}");
     let mut statement = connection.prepare_cached(&sql)?;
     Ok(statement.query_row([id.as_bytes()], from_row).optional()?)
 }

@@ -43,6 +43,7 @@ mod publishable_keys;
 mod reach;
 mod readers;
 mod records;
+mod removals;
 mod replays;
 mod routings;
 mod rules;
@@ -91,6 +92,8 @@ struct Shared {
     due: DueBoard,
     /// A bulk replay was made or goes on.
     replays: Notify,
+    /// A workspace was deleted.
+    removals: Notify,
     connections: Cache<ConnectionId, Arc<Destination>>,
     routings: Routings,
     limits: Cache<WorkspaceId, Limits>,
@@ -99,6 +102,20 @@ struct Shared {
     machine_keys: Cache<String, (MachineKey, Timestamp)>,
     sessions: Cache<SessionId, Session>,
     publishable_keys: Cache<String, (PublishableKey, WorkspaceId, OrganisationId)>,
+}
+
+impl Shared {
+    /// Forgets what is in memory of a workspace that was deleted, and has the rest of it removed.
+    fn forget_workspace(&self, id: WorkspaceId) {
+        self.connections
+            .forget_where(|destination| destination.workspace == id);
+        self.sessions.forget_where(|session| session.workspace == id);
+        self.publishable_keys
+            .forget_where(|(_, workspace, _)| *workspace == id);
+        self.routings.forget(id);
+        self.limits.forget(&id);
+        self.removals.notify_one();
+    }
 }
 
 impl Store {

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::{OverQuota, StoreError};
 use crate::records::DefaultLimits;
-use crate::{Store, columns};
+use crate::{Store, columns, workspaces};
 
 impl Store {
     /// Sets what holds where a workspace has no limit of its own. To be called at the start.
@@ -64,6 +64,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.write(256, move |connection, effects| {
+            workspaces::must_live(connection, workspace)?;
             let sql = "INSERT OR REPLACE INTO workspace_limits (workspace, limits, updated_by, updated_at)
                        VALUES (?1, ?2, ?3, ?4)";
             let limits = columns::to_json(&limits)?;
@@ -112,7 +113,7 @@ pub(crate) fn room_for_workspace(
     organisation: OrganisationId,
     most: Option<u64>,
 ) -> Result<(), StoreError> {
-    let sql = "SELECT count(*) FROM workspaces WHERE organisation = ?1";
+    let sql = "SELECT count(*) FROM live_workspaces WHERE organisation = ?1";
     room(connection, "workspaces", sql, organisation.as_bytes(), most)
 }
 

@@ -66,6 +66,8 @@ fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.pragma_update(None, "foreign_keys", true)?;
+    // What is deleted is overwritten, and not only forgotten: it is other people's personal data.
+    connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "temp_store", "memory")?;
     // In KiB when negative.
     connection.pragma_update(None, "cache_size", -32_768)?;

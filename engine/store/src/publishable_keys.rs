@@ -128,7 +128,8 @@ fn find(
     connection: &Connection,
     text: &str,
 ) -> Result<Option<(PublishableKey, WorkspaceId, OrganisationId)>, StoreError> {
-    let sql = "SELECT k.*, w.organisation FROM publishable_keys k JOIN workspaces w ON w.id = k.workspace
+    let sql =
+        "SELECT k.*, w.organisation FROM publishable_keys k JOIN live_workspaces w ON w.id = k.workspace
                WHERE k.key = ?1";
     let read = |row: &Row<'_>| {
         let key = from_row(row)?;
@@ -153,7 +154,7 @@ fn list(
     if !reach.covers(workspace) {
         return Ok(Vec::new());
     }
-    let sql = "SELECT k.* FROM publishable_keys k JOIN workspaces w ON w.id = k.workspace
+    let sql = "SELECT k.* FROM publishable_keys k JOIN live_workspaces w ON w.id = k.workspace
                WHERE k.workspace = ?1 AND w.organisation = ?2 ORDER BY k.created_at, k.id";
     let mut statement = connection.prepare_cached(sql)?;
     let rows = statement.query_map([workspace.as_bytes(), reach.organisation.as_bytes()], from_row)?;

@@ -81,6 +81,26 @@ pub struct Workspace {
     pub updated_at: Timestamp,
 }
 
+/// What became of the wish to delete a workspace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WorkspaceDeletion {
+    /// It is gone; this is what it was.
+    Deleted(Workspace),
+    /// It has another name than the one that was given.
+    OtherName,
+    /// There is no such workspace.
+    NotFound,
+}
+
+/// A step of the removal of what a deleted workspace had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RemovalStep {
+    /// Rows that it deleted.
+    pub rows: usize,
+    /// Whether nothing is left.
+    pub done: bool,
+}
+
 /// A key that is safe in a browser: it can emit events into its workspace and nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]

@@ -156,7 +156,7 @@ fn insert(connection: &Connection, replay: &Replay) -> Result<(), StoreError> {
         "INSERT INTO replays (id, organisation, workspace, rules, filter, rate, progress, total, behind,
                    processed, replayed, created, skipped, created_by, created_at, updated_at, completed_at)
                SELECT ?1, organisation, id, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17
-               FROM workspaces WHERE id = ?3 AND organisation = ?2";
+               FROM live_workspaces WHERE id = ?3 AND organisation = ?2";
     let inserted = connection.prepare_cached(sql)?.execute(params![
         replay.id.as_bytes(),
         replay.organisation.as_bytes(),

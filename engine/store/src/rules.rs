@@ -12,7 +12,7 @@ use crate::error::StoreError;
 use crate::reach::Reach;
 use crate::records::RuleFilter;
 use crate::writer::Effects;
-use crate::{Store, columns, deliveries, limits};
+use crate::{Store, columns, deliveries, limits, workspaces};
 
 impl Store {
     /// Makes a rule in its workspace, which the caller has found in its organisation. The connection
@@ -20,6 +20,7 @@ impl Store {
     pub async fn create_rule(&self, rule: Rule) -> Result<(), StoreError> {
         let most = self.limits_of(rule.workspace).await?.rules;
         self.write(1024, move |connection, effects| {
+            workspaces::must_live(connection, rule.workspace)?;
             limits::room_for_rule(connection, rule.workspace, most)?;
             insert(connection, effects, &rule)
         })
@@ -172,7 +173,7 @@ fn is_within(reach: &Reach, rule: &Rule) -> bool {
 }
 
 fn find_in(connection: &Connection, reach: &Reach, id: RuleId) -> Result<Option<Rule>, StoreError> {
-    let sql = "SELECT r.* FROM rules r JOIN workspaces w ON w.id = r.workspace
+    let sql = "SELECT r.* FROM rules r JOIN live_workspaces w ON w.id = r.workspace
                WHERE r.id = ?1 AND w.organisation = ?2";
     let mut statement = connection.prepare_cached(sql)?;
     Ok(statement
@@ -182,7 +183,7 @@ fn find_in(connection: &Connection, reach: &Reach, id: RuleId) -> Result<Option<
 }
 
 fn list(connection: &Connection, reach: &Reach, filter: &RuleFilter) -> Result<Vec<Rule>, StoreError> {
-    let sql = "SELECT r.* FROM workspaces w JOIN rules r ON r.workspace = w.id
+    let sql = "SELECT r.* FROM live_workspaces w JOIN rules r ON r.workspace = w.id
                WHERE w.organisation = ?1 AND (?2 IS NULL OR w.id = ?2) AND (?3 IS NULL OR r.event = ?3)
                    AND (?4 IS NULL OR r.resource = ?4) AND (?5 IS NULL OR r.resource_id = ?5)
                ORDER BY r.created_at, r.id";

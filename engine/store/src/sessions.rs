@@ -14,7 +14,7 @@ use crate::error::StoreError;
 use crate::reach::{Reach, ResourceKey};
 use crate::records::{Page, PageOf};
 use crate::writer::Effects;
-use crate::{Store, columns, page};
+use crate::{Store, columns, page, workspaces};
 
 /// How long a session is kept after it expired.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -75,6 +75,7 @@ impl Store {
     /// the workspace are cleared away.
     pub async fn create_session(&self, session: Session, launch: Launch) -> Result<(), StoreError> {
         self.write(2048, move |connection, effects| {
+            workspaces::must_live(connection, session.workspace)?;
             clear(connection, effects, &session)?;
             insert(connection, &session, &launch)
         })
@@ -167,7 +168,7 @@ const COLUMNS: &str = "s.id, s.workspace, w.organisation, s.type, s.role, s.exte
      s.resource_id, s.scopes, s.allowed_origins, s.ttl_seconds, s.token, s.created_by, s.created_at,
      s.expires_at, s.revoked_at, s.launch_page";
 
-const FROM: &str = "FROM sessions s JOIN workspaces w ON w.id = s.workspace";
+const FROM: &str = "FROM sessions s JOIN live_workspaces w ON w.id = s.workspace";
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Session> {
     let resource: Option<String> = row.get(6)?;
@@ -273,7 +274,7 @@ fn list(
         _ => "sessions_of_workspace",
     };
     let mut sql = format!(
-        "SELECT {COLUMNS} FROM sessions s INDEXED BY {index} JOIN workspaces w ON w.id = s.workspace
+        "SELECT {COLUMNS} FROM sessions s INDEXED BY {index} JOIN live_workspaces w ON w.id = s.workspace
          WHERE s.workspace = ? AND w.organisation = ?"
     );
     let mut values: Vec<&dyn ToSql> = vec![filter.workspace.as_bytes(), reach.organisation.as_bytes()];

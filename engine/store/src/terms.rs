@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::error::{StoreError, is_unique};
 use crate::reach::Reach;
 use crate::records::{Term, TermKind, Workspace};
-use crate::{Store, columns};
+use crate::{Store, columns, workspaces};
 
 /// The most entries of one kind in a workspace: lists of them are never cut.
 pub const MAX_TERMS: usize = 1_000;
@@ -24,8 +24,11 @@ impl Store {
     /// Makes an entry in a workspace that the caller has found; a conflict when its key is taken, or
     /// the catalog is full.
     pub async fn create_term(&self, entry: Term) -> Result<(), StoreError> {
-        self.write(1024, move |connection, _| create(connection, &entry))
-            .await
+        self.write(1024, move |connection, _| {
+            workspaces::must_live(connection, entry.workspace)?;
+            create(connection, &entry)
+        })
+        .await
     }
 
     /// One entry.
@@ -102,7 +105,7 @@ fn find(
     kind: TermKind,
     id: TermId,
 ) -> Result<Option<Term>, StoreError> {
-    let sql = "SELECT c.* FROM terms c JOIN workspaces w ON w.id = c.workspace
+    let sql = "SELECT c.* FROM terms c JOIN live_workspaces w ON w.id = c.workspace
                WHERE c.id = ?1 AND c.kind = ?2 AND w.organisation = ?3";
     let values = params![id.as_bytes(), kind.as_str(), reach.organisation.as_bytes()];
     let found = connection

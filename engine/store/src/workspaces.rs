@@ -104,7 +104,7 @@ fn insert(connection: &Connection, workspace: &Workspace) -> Result<(), StoreErr
 }
 
 fn list(connection: &Connection, reach: &Reach) -> Result<Vec<Workspace>, StoreError> {
-    let sql = "SELECT * FROM workspaces WHERE organisation = ?1 ORDER BY created_at, id";
+    let sql = "SELECT * FROM live_workspaces WHERE organisation = ?1 ORDER BY created_at, id";
     let mut statement = connection.prepare_cached(sql)?;
     let rows = statement.query_map([reach.organisation.as_bytes()], from_row)?;
     let mut found: Vec<Workspace> = rows.collect::<Result<_, _>>()?;
@@ -117,12 +117,22 @@ pub(crate) fn find(
     reach: &Reach,
     id: WorkspaceId,
 ) -> Result<Option<Workspace>, StoreError> {
-    let sql = "SELECT * FROM workspaces WHERE id = ?1 AND organisation = ?2";
+    let sql = "SELECT * FROM live_workspaces WHERE id = ?1 AND organisation = ?2";
     let mut statement = connection.prepare_cached(sql)?;
     Ok(statement
         .query_row([id.as_bytes(), reach.organisation.as_bytes()], from_row)
         .optional()?
         .filter(|workspace| reach.covers(workspace.id)))
+}
+
+/// Refuses to add something to a workspace that was deleted since the caller found it.
+pub(crate) fn must_live(connection: &Connection, id: WorkspaceId) -> Result<(), StoreError> {
+    let sql = "SELECT 1 FROM live_workspaces WHERE id = ?1";
+    if connection.prepare_cached(sql)?.exists([id.as_bytes()])? {
+        Ok(())
+    } else {
+        Err(StoreError::NotFound("workspace"))
+    }
 }
 
 fn update(
@@ -134,7 +144,7 @@ fn update(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let sql = "UPDATE workspaces SET name = ?3, description = ?4, updated_at = ?5
-               WHERE id = ?1 AND organisation = ?2";
+               WHERE id = ?1 AND organisation = ?2 AND deleted_at IS NULL";
     connection
         .prepare_cached(sql)?
         .execute(params![

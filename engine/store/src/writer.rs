@@ -36,6 +36,7 @@ pub(crate) struct Effects {
     machine_keys: Vec<String>,
     sessions: Vec<SessionId>,
     publishable_keys: Vec<String>,
+    workspaces: Vec<WorkspaceId>,
     limits: Vec<WorkspaceId>,
     /// What was done, to be written before the commit.
     pub counted: Counted,
@@ -83,12 +84,17 @@ impl Effects {
         self.publishable_keys.push(text);
     }
 
+    /// This workspace was deleted, and with it all that it had.
+    pub fn workspace(&mut self, id: WorkspaceId) {
+        self.workspaces.push(id);
+    }
+
     /// The limits of this workspace changed.
     pub fn limits(&mut self, workspace: WorkspaceId) {
         self.limits.push(workspace);
     }
 
-    fn mark(&self) -> [usize; 8] {
+    fn mark(&self) -> [usize; 9] {
         [
             self.due.len(),
             self.connections.len(),
@@ -98,10 +104,11 @@ impl Effects {
             self.limits.len(),
             self.counted.mark(),
             self.publishable_keys.len(),
+            self.workspaces.len(),
         ]
     }
 
-    fn back_to(&mut self, mark: [usize; 8]) {
+    fn back_to(&mut self, mark: [usize; 9]) {
         self.due.truncate(mark[0]);
         self.connections.truncate(mark[1]);
         self.rules.truncate(mark[2]);
@@ -110,6 +117,7 @@ impl Effects {
         self.limits.truncate(mark[5]);
         self.counted.back_to(mark[6]);
         self.publishable_keys.truncate(mark[7]);
+        self.workspaces.truncate(mark[8]);
     }
 
     fn tell(self, shared: &Shared) {
@@ -133,6 +141,9 @@ impl Effects {
         }
         for text in &self.publishable_keys {
             shared.publishable_keys.forget(text);
+        }
+        for workspace in &self.workspaces {
+            shared.forget_workspace(*workspace);
         }
         shared.due.add(self.due);
         if self.replays {

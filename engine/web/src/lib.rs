@@ -127,6 +127,7 @@ fn api() -> Routes {
         .post("/workspaces", P::WorkspacesWrite, workspaces::create)
         .get("/workspaces/{workspace}", P::WorkspacesRead, workspaces::get)
         .put("/workspaces/{workspace}", P::WorkspacesWrite, workspaces::update)
+        .delete("/workspaces/{workspace}", P::WorkspacesWrite, workspaces::delete)
         .get(
             "/workspaces/{workspace}/connections",
             P::ConnectionsRead,

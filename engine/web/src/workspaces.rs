@@ -3,14 +3,15 @@
 use axum::Json;
 use axum::extract::State;
 use heddle_core::id::{PublishableKeyId, WorkspaceId};
-use heddle_store::{EventFilter, PublishableKey, Workspace};
+use heddle_store::{EventFilter, PublishableKey, Workspace, WorkspaceDeletion};
 use http::StatusCode;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::App;
 use crate::caller::Caller;
 use crate::error::ApiError;
-use crate::extract::{Form, Ids, Members, Parameters, text_where};
+use crate::extract::{Form, Ids, Members, Parameters, text, text_where};
 use crate::permission::Permission;
 use crate::{connections, events, keys, rules, views};
 
@@ -104,6 +105,37 @@ pub async fn update(
         .map_err(name_taken)?
         .ok_or(NO_WORKSPACE)?;
     Ok(Json(views::workspace(&updated)))
+}
+
+/// What is left of a workspace that was deleted.
+#[derive(Debug, Serialize)]
+pub struct DeletedWorkspace {
+    id: WorkspaceId,
+    name: String,
+}
+
+/// `DELETE /workspaces/{workspace}`: with all that it has, for good. From the answer on nothing of it is
+/// there; its rows are removed after that.
+pub async fn delete(
+    State(app): State<App>,
+    caller: Caller,
+    Ids(id): Ids<WorkspaceId>,
+    Members(members): Members,
+) -> Result<Json<DeletedWorkspace>, ApiError> {
+    own(&app, &caller, id).await?;
+    let mut form = Form::new(&members);
+    let confirmed = form.need("confirm", |value| text(value).map(str::to_owned));
+    form.check()?;
+    let confirmed = confirmed.ok_or_else(|| form.refuse())?;
+    let deletion = app
+        .store
+        .delete_workspace(caller.reach(), id, confirmed, app.clock.now())
+        .await?;
+    match deletion {
+        WorkspaceDeletion::Deleted(Workspace { id, name, .. }) => Ok(Json(DeletedWorkspace { id, name })),
+        WorkspaceDeletion::OtherName => Err(ApiError::invalid("confirm", "must be the workspace's name")),
+        WorkspaceDeletion::NotFound => Err(NO_WORKSPACE),
+    }
 }
 
 /// `GET /workspaces/{workspace}/connections`

@@ -171,7 +171,9 @@ async fn every_filter_is_served_by_an_index_in_the_order_of_the_list() {
                     rows.collect::<Result<Vec<_>, _>>()
                 })
                 .await;
-            assert_eq!(plan.len(), 1, "{plan:?}");
+            // Beside it, each event's workspace is looked up by its key.
+            let looks_up = |step: &&String| step.contains("PRIMARY KEY") || step.contains("SUBQUERY");
+            assert_eq!(plan.iter().skip(1).find(|step| !looks_up(step)), None, "{plan:?}");
             assert!(
                 plan[0].starts_with("SEARCH") && plan[0].contains(index),
                 "{index}: {plan:?}"

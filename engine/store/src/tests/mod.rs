@@ -32,6 +32,7 @@ mod lists;
 mod mappings;
 mod opening;
 mod property;
+mod removals;
 mod replays;
 mod sessions;
 mod tenancy;

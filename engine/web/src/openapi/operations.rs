@@ -228,6 +228,13 @@ fn workspaces() -> Vec<Operation> {
             .takes::<CreateWorkspace>(json!({"name": "Academy Flow 2", "description": null}))
             .gives::<Workspace>(200)
             .or(&[409]),
+        delete("/workspaces/{workspace}", TAG, "deleteWorkspace")
+            .says(
+                "Delete a workspace for good",
+                "With all that it has. From the answer on nothing of it is seen, taken in or delivered; there is no way back.",
+            )
+            .takes::<DeleteWorkspace>(json!({"confirm": "Academy Flow"}))
+            .gives::<DeletedWorkspace>(200),
         get(
             "/workspaces/{workspace}/connections",
             TAG,

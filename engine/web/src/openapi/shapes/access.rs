@@ -279,12 +279,14 @@ pub enum PublishableKeyStatus {
 
 #[derive(ToSchema)]
 pub struct CreatePublishableKey {
+    #[schema(min_length = 1, max_length = 128)]
     name: Option<String>,
     /// The former keys end after this time; without it they stay.
+    #[schema(maximum = 31_622_400)]
     overlap_seconds: Option<u64>,
     #[schema(max_items = 10)]
     allowed_origins: Option<Vec<String>>,
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 316_224_000)]
     expires_in_seconds: Option<u64>,
 }
 

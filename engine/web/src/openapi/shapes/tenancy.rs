@@ -14,7 +14,8 @@ pub struct Workspace {
     created_at: String,
     #[schema(format = DateTime)]
     updated_at: String,
-    /// In the answers to `GET` of one workspace and to `POST`, for callers with `keys:read`.
+    /// The newest that is good, `null` when none is. In the answers to `GET` of one workspace and to `POST`,
+    /// for callers with `keys:read`.
     publishable_key: Option<PublishableKeyText>,
 }
 
@@ -37,6 +38,18 @@ pub struct CreateWorkspace {
     name: String,
     #[schema(max_length = 1024)]
     description: Option<String>,
+}
+
+#[derive(ToSchema)]
+pub struct DeleteWorkspace {
+    /// The workspace's name.
+    confirm: String,
+}
+
+#[derive(ToSchema)]
+pub struct DeletedWorkspace {
+    id: Uuid,
+    name: String,
 }
 
 #[derive(ToSchema)]
