@@ -99,13 +99,36 @@ pub fn script(exchanges: &Value, suffix: &str) -> Vec<Exchange> {
         .collect()
 }
 
-/// The texts in a secret, which may be an object of headers.
-pub fn texts(secret: &Value) -> Vec<&str> {
-    match secret {
-        Value::String(text) => vec![text],
-        Value::Object(members) => members.values().filter_map(Value::as_str).collect(),
-        _ => Vec::new(),
+/// The secrets of all connections in a fixture, and what it lists in `also_secret`. Of a secret URL it
+/// is the last part of the path.
+pub fn untold(fixture: &Value, secrets: &BTreeSet<String>) -> Vec<String> {
+    fn texts(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::String(text) => found.push(text.rsplit('/').next().unwrap_or(text).to_owned()),
+            Value::Object(members) => members.values().for_each(|value| texts(value, found)),
+            _ => {}
+        }
     }
+    fn collect(value: &Value, secrets: &BTreeSet<String>, found: &mut Vec<String>) {
+        match value {
+            Value::Object(members) => {
+                for (key, value) in members {
+                    if key == "connection" {
+                        secrets.iter().for_each(|secret| texts(&value[secret], found));
+                    }
+                    collect(value, secrets, found);
+                }
+            }
+            Value::Array(values) => values.iter().for_each(|value| collect(value, secrets, found)),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    collect(fixture, secrets, &mut found);
+    list(&fixture["also_secret"])
+        .iter()
+        .for_each(|value| texts(value, &mut found));
+    found
 }
 
 /// Percent-encoded for a query.

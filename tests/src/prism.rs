@@ -1,8 +1,10 @@
 //! Requests held against the descriptions that providers publish, by Stoplight's Prism: a mock server
 //! that is run from a description and says what is wrong with a request.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 
 use serde_json::Value;
 use tokio::process::{Child, Command};
@@ -19,7 +21,7 @@ pub struct Description {
     except: Vec<String>,
     base: String,
     client: reqwest::Client,
-    _child: Child,
+    _child: Arc<Child>,
 }
 
 /// What is wrong with a request, if something is.
@@ -45,29 +47,16 @@ impl Description {
             Value::Array(several) => several.clone(),
             one => vec![one.clone()],
         };
+        let client = client();
         let mut started = Vec::new();
         for named in &named {
             let text = |key: &str| text(&named[key]).to_owned();
             let file = text("file");
-            let port = {
-                let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
-                free.local_addr().expect("it has an address").port()
+            let same = started.iter().find(|one: &&Self| one.file == file);
+            let (base, child) = match same {
+                Some(one) => (one.base.clone(), Arc::clone(&one._child)),
+                None => serve(&program, &folder.join(&file)).await,
             };
-            let child = Command::new(&program)
-                .args(["mock", "-h", "127.0.0.1", "-p", &port.to_string()])
-                .arg(folder.join(&file))
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .kill_on_drop(true)
-                .spawn()
-                .expect("prism starts");
-            let client = reqwest::Client::builder()
-                .no_proxy()
-                .build()
-                .expect("a client can be built");
-            let base = format!("http://127.0.0.1:{port}");
-            let ask = || async { client.get(&base).send().await.is_ok() };
-            until(&format!("prism to listen with {file}"), ask, |up| *up).await;
             let except = list(&named["except"])
                 .iter()
                 .map(|line| crate::fixture::text(line).to_owned());
@@ -82,7 +71,7 @@ impl Description {
                 strip: text("strip"),
                 file,
                 base,
-                client,
+                client: client.clone(),
                 _child: child,
             });
         }
@@ -91,6 +80,10 @@ impl Description {
 
     /// Holds a request against the first of the descriptions that speaks of it.
     pub async fn verdict(all: &[Self], asked: &Asked) -> Verdict {
+        let line = format!("{} {}", asked.method, asked.path);
+        if all.iter().any(|one| one.excepts(&line)) {
+            return Ok(());
+        }
         let place = format!("{}{}", asked.host, asked.path);
         match all.iter().find(|one| place.starts_with(&one.of)) {
             Some(one) => one.validate(asked).await,
@@ -99,11 +92,11 @@ impl Description {
         }
     }
 
+    fn excepts(&self, line: &str) -> bool {
+        self.except.iter().any(|except| line.starts_with(except.as_str()))
+    }
+
     async fn validate(&self, asked: &Asked) -> Verdict {
-        let line = format!("{} {}", asked.method, asked.path);
-        if self.except.iter().any(|except| line.starts_with(except.as_str())) {
-            return Ok(());
-        }
         let path = asked.path.strip_prefix(&self.strip).unwrap_or(&asked.path);
         let query = asked.query.as_ref().map(|query| format!("?{query}"));
         let url = format!("{}{path}{}", self.base, query.unwrap_or_default());
@@ -128,10 +121,35 @@ impl Description {
             .any(|violations| violations.contains("request"));
         if wrong || matches!(status, 401 | 404 | 405 | 406 | 415 | 422) {
             return Err(format!(
-                "{line} is not what {} asks for: {status} {violations:?} {text}",
-                self.file
+                "{} {} is not what {} asks for: {status} {violations:?} {text}",
+                asked.method, asked.path, self.file
             ));
         }
         Ok(())
     }
+}
+
+fn client() -> reqwest::Client {
+    let client = reqwest::Client::builder().no_proxy().build();
+    client.expect("a client can be built")
+}
+
+/// A mock server of the description in `file`, and its address.
+async fn serve(program: &OsStr, file: &Path) -> (String, Arc<Child>) {
+    let port = {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        free.local_addr().expect("it has an address").port()
+    };
+    let child = Command::new(program)
+        .args(["mock", "-h", "127.0.0.1", "-p", &port.to_string()])
+        .arg(file)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("prism starts");
+    let (base, client) = (format!("http://127.0.0.1:{port}"), client());
+    let ask = || async { client.get(&base).send().await.is_ok() };
+    until(&format!("prism to listen with {}", file.display()), ask, |up| *up).await;
+    (base, Arc::new(child))
 }

@@ -33,7 +33,7 @@ pub struct Asked {
 ///
 /// `body` may be JSON, an object called `form`, or absent when it does not matter; a text `"$any"` in it
 /// stands for any value, `"$delivery"` for the delivery's id. `reply` has `status`, `headers` and `json`
-/// or `text`; a header `"$unix+30"` is the time in 30 seconds, in seconds since the epoch, and
+/// or `text`; a text `"$echo"` repeats the request, credentials and all. A header `"$unix+30"` is the time in 30 seconds, in seconds since the epoch, and
 /// `"$instant+30"` the same as RFC 3339.
 #[derive(Clone, Debug)]
 pub struct Exchange(pub Value);
@@ -122,13 +122,13 @@ async fn receive(
         stage
             .wrong
             .push(format!("nothing more was expected, but {} came", asked.line()));
-        return answer(&Value::Null);
+        return answer(&Value::Null, &asked);
     };
     match next.matches(&asked, &mut stage.delivery) {
-        Ok(()) => answer(&next.0["reply"]),
+        Ok(()) => answer(&next.0["reply"], &asked),
         Err(problem) => {
             stage.wrong.push(format!("{}: {problem}", asked.line()));
-            answer(&Value::Null)
+            answer(&Value::Null, &asked)
         }
     }
 }
@@ -235,7 +235,7 @@ fn timed(value: &str) -> String {
 }
 
 /// The answer of a fixture; `null` is the answer to a request that was not expected.
-fn answer(reply: &Value) -> Response<Body> {
+fn answer(reply: &Value, asked: &Asked) -> Response<Body> {
     let status = reply["status"]
         .as_u64()
         .and_then(|status| u16::try_from(status).ok());
@@ -244,6 +244,7 @@ fn answer(reply: &Value) -> Response<Body> {
         response = response.header(name, timed(value.as_str().unwrap_or_default()));
     }
     let body = match (&reply["json"], &reply["text"]) {
+        (Value::Null, Value::String(text)) if text == "$echo" => format!("{asked:?}"),
         (Value::Null, Value::String(text)) => text.clone(),
         (Value::Null, _) => String::new(),
         (json, _) => {
