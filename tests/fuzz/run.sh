@@ -56,9 +56,10 @@ export HEDDLE_FUZZ_IDS="{\"workspace\": \"$workspace\", \"workspace_id\": \"$wor
 
 echo "fuzzing $base, $examples cases an operation, seed $seed (FUZZ_SEED=$seed repeats it)"
 status=0
+# One worker: the parser of CPython 3.11 counts its depth for all threads together and now and then fails.
 SCHEMATHESIS_HOOKS=tests/fuzz/hooks.py "$venv/bin/schemathesis" run "$base/openapi.json" \
     --checks not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance \
-    --phases examples,coverage,fuzzing --max-examples "$examples" --seed "$seed" --workers 2 \
+    --phases examples,coverage,fuzzing --max-examples "$examples" --seed "$seed" --workers 1 \
     --continue-on-failure --suppress-health-check all --warnings off || status=$?
 if grep -E ' ERROR |panicked' "$home/log"; then
     echo "the server's log has errors" >&2
