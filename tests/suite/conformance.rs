@@ -520,6 +520,7 @@ fn seconds_between(earlier: &Value, later: &Value) -> f64 {
 async fn every_destination_does_what_its_fixture_says_and_nothing_else() {
     let only = std::env::var("HEDDLE_CONFORMANCE").ok();
     let mut destinations = fixtures();
+    let known: BTreeSet<String> = destinations.keys().cloned().collect();
     destinations.retain(|kind, _| {
         only.as_ref()
             .is_none_or(|only| only.split(',').any(|one| one == kind))
@@ -537,6 +538,12 @@ async fn every_destination_does_what_its_fixture_says_and_nothing_else() {
     let engine = Engine::start(settings).await;
     let integrations = Api::of(&engine).await.get("/integrations").await.expect(200);
     let integrations = records(&integrations);
+    let bundled = integrations.iter().map(|i| text(&i["type"]).to_owned());
+    assert_eq!(
+        bundled.collect::<BTreeSet<_>>(),
+        known,
+        "every bundled destination has a fixture, and no other"
+    );
     let trials = destinations.iter().map(|(kind, fixture)| async {
         let integration = integrations.iter().find(|i| i["type"] == kind.as_str());
         let integration = integration.expect("it is bundled");
