@@ -10,6 +10,7 @@ pub mod api;
 pub mod description;
 pub mod engine;
 pub mod fixture;
+pub mod network;
 pub mod prism;
 pub mod provider;
 pub mod receiver;

@@ -4,6 +4,8 @@
 mod auth;
 mod bulk;
 mod cli;
+mod client;
+mod client_calls;
 mod cloudevents;
 mod component;
 mod conditions;

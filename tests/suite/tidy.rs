@@ -11,7 +11,7 @@ use toml::Table;
 const WARDS: &[(&str, &[&str])] = &[
     ("rusqlite", &["engine/store"]),
     ("wasmtime", &["engine/sandbox"]),
-    ("reqwest", &["engine/egress", "tests", "bench"]),
+    ("reqwest", &["engine/egress", "clients/rust", "tests", "bench"]),
     ("axum", &["engine/web", "engine/heddle", "tests", "bench"]),
 ];
 
@@ -88,7 +88,7 @@ struct Member {
 }
 
 fn members() -> Vec<Member> {
-    let manifests = ["engine", "adapters", "plugins", "tests", "bench"]
+    let manifests = ["engine", "adapters", "plugins", "tests", "bench", "clients"]
         .into_iter()
         .flat_map(|f| files(f, "Cargo.toml"));
     manifests
@@ -187,7 +187,7 @@ fn core_is_pure_and_adapters_know_the_sdk_alone() {
 
 #[test]
 fn every_module_says_what_it_is() {
-    for path in ["engine", "adapters", "plugins", "tests"]
+    for path in ["engine", "adapters", "plugins", "tests", "clients"]
         .into_iter()
         .flat_map(|folder| files(folder, ".rs"))
     {
@@ -235,7 +235,7 @@ fn no_file_is_over_the_wall_without_a_reason() {
 
 #[test]
 fn names_say_what_a_thing_is() {
-    for path in ["engine", "adapters", "plugins", "tests"]
+    for path in ["engine", "adapters", "plugins", "tests", "clients"]
         .into_iter()
         .flat_map(|folder| files(folder, ".rs"))
     {

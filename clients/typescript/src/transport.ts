@@ -133,7 +133,7 @@ export class Transport {
         });
       }
       if (!response.ok) throw errorOf(response, data, this.timing.now());
-      if (typeof data !== "object" || data === null) {
+      if ((typeof data !== "object" || data === null) && response.status !== 204) {
         throw new HeddleError("The answer is no JSON; is apiBaseUrl Heddle's?", {
           status: response.status,
           code: "unreadable_answer",
