@@ -78,6 +78,7 @@ pub async fn run(parts: Parts, deliverer: Arc<Deliverer>, tasks: TaskTracker, st
                 due.since(parts.clock.now()).min(LONGEST_SLEEP)
             });
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = parts.store.due().notified() => {}
             () = parts.pacer.room_may_have_grown() => {}

@@ -191,6 +191,7 @@ async fn keep_time(shared: Weak<Shared>, timer: Arc<Notify>) {
             }
         };
         tokio::select! {
+            biased;
             () = timer.notified() => {}
             () = sleep => {}
         }

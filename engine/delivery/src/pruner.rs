@@ -14,6 +14,7 @@ const INTERVAL: Duration = Duration::from_secs(5 * 60);
 pub async fn run(parts: Parts, stop: CancellationToken) {
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = tokio::time::sleep(INTERVAL) => {}
         }

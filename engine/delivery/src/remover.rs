@@ -29,6 +29,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) {
             }
         };
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = parts.store.workspaces_deleted() => {}
             () = tokio::time::sleep(pause) => {}
@@ -46,6 +47,7 @@ async fn round(parts: &Parts, stop: &CancellationToken) -> Result<(), StoreError
                 break;
             }
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return Ok(()),
                 () = tokio::time::sleep(BREATH) => {}
             }

@@ -40,6 +40,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) {
             }
         };
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = parts.store.replays_changed(), if pause == IDLE => {}
             () = tokio::time::sleep(pause) => {}

@@ -23,6 +23,7 @@ pub async fn run(parts: Parts, deliverer: Arc<Deliverer>, stop: CancellationToke
         }
         let pause = if first { Duration::from_secs(1) } else { INTERVAL };
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
         }

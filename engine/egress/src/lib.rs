@@ -28,6 +28,7 @@ mod route;
 mod sign;
 mod token;
 mod turn;
+mod wire;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -47,6 +48,7 @@ pub use crate::request::{MAX_HEADER_BYTES, MAX_HEADERS, MAX_URL_BYTES};
 pub use crate::resolve::Resolve;
 pub use crate::route::Route;
 pub use crate::turn::{AtOnce, Turns};
+pub use crate::wire::Wire;
 
 use crate::redact::Redactor;
 use crate::request::{authority, read_url};
@@ -121,6 +123,8 @@ struct Inner {
     allowed: Arc<[IpNet]>,
     tokens: Tokens,
     config: EgressConfig,
+    /// In the place of the network.
+    wire: Option<Arc<dyn Wire>>,
 }
 
 impl Egress {
@@ -160,6 +164,7 @@ impl Egress {
             allowed,
             tokens: Tokens::default(),
             config,
+            wire: None,
         })))
     }
 
@@ -272,6 +277,9 @@ impl Egress {
             ..
         } = &*self.0;
         let host = authority(&url);
+        if let Some(wire) = &self.0.wire {
+            return wire::carried(wire, method, &url, &headers, body, config.total_timeout).await;
+        }
         let (client, url) = match (self.detour(&url), routed) {
             (Some(target), Some(routed)) => {
                 let original = HeaderValue::from_str(&host)

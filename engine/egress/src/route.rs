@@ -60,6 +60,7 @@ impl Route {
 }
 
 /// A route that was checked.
+#[derive(Clone)]
 pub(crate) struct Detour {
     from: Host,
     to: Url,

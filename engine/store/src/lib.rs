@@ -49,6 +49,7 @@ mod routings;
 mod rules;
 mod seal;
 mod sessions;
+mod simulated;
 mod terms;
 mod usage;
 mod workspaces;
@@ -64,6 +65,7 @@ pub use reach::{Reach, ResourceKey};
 pub use records::*;
 pub use replays::MAX_COUNTED;
 pub use sessions::{Launch, Session, SessionFilter};
+pub use simulated::{Disk, Fate, Fault};
 
 use cache::Cache;
 use readers::Readers;
@@ -122,12 +124,26 @@ impl Store {
     /// Opens a database, makes it if it is not there, and brings it to the latest version. Blocks
     /// for as long as that takes.
     pub fn open(config: StoreConfig) -> Result<Self, OpenError> {
+        Self::open_on(config, None)
+    }
+
+    /// [`Store::open`] for a simulation: whatever the store does, it does on the thread of the runtime
+    /// that this is called in, in the order in which it was asked, and `disk` says how that goes.
+    pub fn open_simulated(config: StoreConfig, disk: Arc<dyn Disk>) -> Result<Self, OpenError> {
+        Self::open_on(config, Some(disk))
+    }
+
+    fn open_on(config: StoreConfig, disk: Option<Arc<dyn Disk>>) -> Result<Self, OpenError> {
         let sealer = Sealer::new(config.master_key);
         let connection = open::writer(&config, &sealer)?;
         let shared = Arc::new(Shared::default());
-        let writer = Writer::start(connection, Arc::clone(&shared))
-            .map_err(|error| OpenError::Machine(error.to_string()))?;
-        let readers = Readers::new(config.path, config.readers);
+        let writer = match &disk {
+            None => Writer::start(connection, Arc::clone(&shared))
+                .map_err(|error| OpenError::Machine(error.to_string()))?,
+            Some(disk) => Writer::simulated(connection, Arc::clone(&shared), Arc::clone(disk))
+                .map_err(|error| OpenError::Machine(error.to_string()))?,
+        };
+        let readers = Readers::new(config.path, config.readers, disk);
         Ok(Self {
             inner: Arc::new(Inner {
                 writer,

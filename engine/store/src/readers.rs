@@ -8,20 +8,24 @@ use tokio::sync::Semaphore;
 
 use crate::error::StoreError;
 use crate::open;
+use crate::simulated::{Disk, pass};
 
 /// A pool that opens its connections when they are first needed.
 pub(crate) struct Readers {
     path: PathBuf,
     idle: Arc<Mutex<Vec<Connection>>>,
     permits: Arc<Semaphore>,
+    /// In a simulation: reads run on the caller's thread then.
+    disk: Option<Arc<dyn Disk>>,
 }
 
 impl Readers {
-    pub fn new(path: PathBuf, connections: usize) -> Self {
+    pub fn new(path: PathBuf, connections: usize, disk: Option<Arc<dyn Disk>>) -> Self {
         Self {
             path,
             idle: Arc::default(),
             permits: Arc::new(Semaphore::new(connections.max(1))),
+            disk,
         }
     }
 
@@ -36,7 +40,7 @@ impl Readers {
             .await
             .map_err(|_| StoreError::unavailable("it is closed"))?;
         let (idle, path) = (Arc::clone(&self.idle), self.path.clone());
-        let reading = tokio::task::spawn_blocking(move || {
+        let reading = move || {
             // Moved in here, so that it is held until the work is done even when nobody waits for it.
             let _permit = permit;
             let known = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -49,8 +53,18 @@ impl Readers {
                 .unwrap_or_else(PoisonError::into_inner)
                 .push(connection);
             result
-        });
-        reading
+        };
+        if let Some(disk) = &self.disk {
+            let fate = disk.read();
+            pass(fate.before).await;
+            if fate.fault.is_some() {
+                return Err(StoreError::unavailable("the simulated disk cannot be read"));
+            }
+            let result = reading();
+            pass(fate.after).await;
+            return result;
+        }
+        tokio::task::spawn_blocking(reading)
             .await
             .unwrap_or_else(|_| Err(StoreError::broken("a read panicked")))
     }

@@ -17,6 +17,8 @@ use crate::Shared;
 use crate::error::StoreError;
 use crate::usage::Counted;
 
+mod simulated;
+
 /// Commands that may wait for the writer; more wait to be let in.
 const QUEUE: usize = 1024;
 
@@ -303,19 +305,7 @@ impl Thread {
                     // open is rolled back when the next one cannot begin.
                     let _ = catch_unwind(AssertUnwindSafe(|| self.commit(group)));
                 }
-                Message::Close(reply) => {
-                    waiting.close();
-                    let mut rest = Vec::new();
-                    while let Ok(message) = waiting.try_recv() {
-                        if let Message::Command(command) = message {
-                            rest.push(command);
-                        }
-                    }
-                    self.commit(rest);
-                    self.close();
-                    let _ = reply.send(());
-                    return;
-                }
+                Message::Close(reply) => return self.finish(waiting, reply),
                 #[cfg(test)]
                 Message::Between(work) => work(&self.connection),
             }
@@ -330,8 +320,16 @@ impl Thread {
         if group.is_empty() {
             return;
         }
+        let committed = self.keep(&mut group);
+        for command in group {
+            command.answer(committed.clone());
+        }
+    }
+
+    /// Commits a group, and tells everybody but those who asked.
+    fn keep(&self, group: &mut [Box<dyn Command>]) -> Result<(), StoreError> {
         let mut effects = Effects::default();
-        let committed = self.transaction(&mut group, &mut effects);
+        let committed = self.transaction(group, &mut effects);
         match &committed {
             Ok(()) => {
                 self.commits.fetch_add(1, Ordering::Relaxed);
@@ -341,9 +339,21 @@ impl Thread {
                 tracing::error!(%error, commands = group.len(), "a commit failed; nothing of it was kept");
             }
         }
-        for command in group {
-            command.answer(committed.clone());
+        committed
+    }
+
+    /// Commits what waits, and closes the file.
+    fn finish(self, mut waiting: mpsc::Receiver<Message>, reply: oneshot::Sender<()>) {
+        waiting.close();
+        let mut rest = Vec::new();
+        while let Ok(message) = waiting.try_recv() {
+            if let Message::Command(command) = message {
+                rest.push(command);
+            }
         }
+        self.commit(rest);
+        self.close();
+        let _ = reply.send(());
     }
 
     fn transaction(&self, group: &mut [Box<dyn Command>], effects: &mut Effects) -> Result<(), StoreError> {

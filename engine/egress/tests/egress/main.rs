@@ -7,6 +7,7 @@ mod receiver;
 mod replies;
 mod routes;
 mod tokens;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -35,6 +35,7 @@ mod property;
 mod removals;
 mod replays;
 mod sessions;
+mod simulated;
 mod tenancy;
 mod terms;
 mod upgrade;
