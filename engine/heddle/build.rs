@@ -95,8 +95,9 @@ fn compile(root: &Path, target: &Path, packages: &[String]) -> Result<PathBuf, S
             cargo.env_remove(name);
         }
     }
-    // A megabyte of stack would make every instance four times slower to set up.
-    let mut flags = String::from("-C link-arg=-zstack-size=65536");
+    // A megabyte of stack would make every instance four times slower to set up, and a memory that has
+    // to grow twice as slow: this much is enough for most calls.
+    let mut flags = String::from("-C link-arg=-zstack-size=65536 -C link-arg=--initial-memory=262144");
     cargo
         .current_dir(root)
         .env("RUSTC", &toolchain.rustc)

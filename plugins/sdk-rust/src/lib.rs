@@ -54,6 +54,8 @@ pub mod guest;
 mod http;
 mod input;
 mod mail;
+#[cfg(target_arch = "wasm32")]
+mod memory;
 mod person;
 pub mod template;
 #[cfg(not(target_arch = "wasm32"))]
