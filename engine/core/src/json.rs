@@ -12,6 +12,10 @@ pub const MAX_PAYLOAD_BYTES: usize = 256 * 1024;
 /// The contract's limit on nesting.
 pub const MAX_DEPTH: usize = 64;
 
+/// With a key that begins so, serde_json's readers take a text for JSON of its own: past the limits
+/// here, and not as it is stored and delivered.
+const MARKS: &str = "$serde_json::private::";
+
 /// Why a payload was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PayloadError {
@@ -139,6 +143,11 @@ impl<'de> Visitor<'de> for Strict {
             if key.contains('\0') {
                 return Err(A::Error::custom("a key holds the character U+0000"));
             }
+            if key.starts_with(MARKS) {
+                return Err(A::Error::custom(format!(
+                    "a key begins with {MARKS}, which stands for something else here"
+                )));
+            }
             members.next_value_seed(Strict)?;
             if let Some(twice) = seen.replace(key) {
                 let shown: String = twice.chars().take(64).collect();
@@ -177,6 +186,15 @@ mod tests {
             (r#"{"a":NaN}"#.into(), "not acceptable"),
             (r#"{"a":1,}"#.into(), "not acceptable"),
             (r#"{"a":1} x"#.into(), "not acceptable"),
+            (
+                r#"{"a":{"$serde_json::private::RawValue":"[[1]]"}}"#.into(),
+                "stands for",
+            ),
+            (
+                r#"{"a":{"\u0024serde_json::private::RawValue":"[[1]]"}}"#.into(),
+                "stands for",
+            ),
+            (r#"{"$serde_json::private::Number":"1"}"#.into(), "stands for"),
             ("".into(), "not acceptable"),
             (deep, "deeper"),
             ("[".repeat(100_000), "deeper"),

@@ -118,3 +118,34 @@ async fn a_rule_that_cannot_work_is_refused_by_its_name() {
         json!(another)
     );
 }
+
+#[tokio::test]
+async fn no_text_inside_a_body_is_read_as_more_json() {
+    let world = World::new().await;
+    let (workspace, _) = world.workspace("First").await;
+    let connection = world.connection(&workspace, "CRM").await;
+    let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+    // Within the limits as it stands, and nested deeper than can be read back as it could be taken.
+    let hidden = json!({"$serde_json::private::RawValue": deep(120)}).to_string();
+    let nested = deep(50).replacen("[]", &format!("[{hidden}]"), 1);
+    let body = format!(
+        r#"{{"workspace":"{workspace}","connection":"{connection}","event":"a",
+            "metadata":{{"action":"ping","note":{nested}}}}}"#
+    );
+    assert_eq!(
+        world
+            .send(&world.machine(), "POST", "/api/v1/rules", body)
+            .await
+            .refused(400),
+        "malformed_json"
+    );
+    assert_eq!(world.get("/api/v1/rules").await.expect(200)["count"], json!(0));
+    let event = format!(r#"{{"workspace":"{workspace}","event":"a","payload":{{"x":{hidden}}}}}"#);
+    assert_eq!(
+        world
+            .send(&world.machine(), "POST", "/api/v1/events", event)
+            .await
+            .wrong_param(),
+        "payload"
+    );
+}
