@@ -2,9 +2,9 @@
 //! has a form that cannot work. Secrets are parted from settings here and never named by value.
 //!
 //! Of a secret, an update keeps what is stored when it is absent or the mask that an answer showed;
-//! `null` removes it. What is sent to the destination as it stands is not kept when a URL leads to
-//! another host than before: it must be sent again. A secret that Heddle makes itself is made when there is none, and shown in the
-//! clear once, in the answer to the request that made it.
+//! `null` removes it. What is sent to the destination as it stands is not kept when a setting leads to
+//! another host than before: it must be sent again. A secret that Heddle makes itself is made when there
+//! is none, and shown in the clear once, in the answer to the request that made it.
 
 use std::collections::BTreeMap;
 
@@ -14,11 +14,12 @@ use heddle_core::connection::{Connection, RETRY_SCHEDULE};
 use heddle_core::manifest::{Apply, Credential, Field, FieldFormat, FieldKind, Manifest};
 use heddle_core::retry::Schedule;
 use heddle_core::secret::{MASK, Secret};
+use heddle_egress::Url;
 use regex_lite::Regex;
 use serde_json::{Map, Value};
 
 use crate::error::Problem;
-use crate::{headers, origins};
+use crate::headers;
 
 /// The longest value of one setting, in bytes.
 pub const MAX_VALUE_BYTES: usize = 4096;
@@ -72,11 +73,11 @@ pub fn check(
         }
     }
     check.generic_settings(manifest, metadata, &mut parted.settings);
-    let moved = stored.and_then(|stored| moved(&plain, &stored.settings, &parted.settings));
+    let moved = stored.and_then(|stored| moved(manifest, &plain, &stored.settings, &parted.settings));
     for key in keys(secrets.iter().copied()) {
         if let Some((field, asked_for)) = asked_for(&secrets, key, &parted.settings) {
             match moved.filter(|_| is_transmitted(manifest, key)) {
-                Some(url) => check.moved_secret(field, asked_for, url, metadata, stored, &mut parted),
+                Some(moved) => check.moved_secret(field, asked_for, moved, metadata, stored, &mut parted),
                 None => check.secret(field, asked_for, metadata, stored, &mut parted),
             }
         }
@@ -121,25 +122,42 @@ fn asked_for<'m>(
         .or_else(|| same_key().next().map(|field| (field, false)))
 }
 
-/// The URL setting that names another host than before, if one does.
+/// The setting that leads to another host than before, if one does: a URL, or a part of a host's name.
 fn moved<'m>(
+    manifest: &Manifest,
     fields: &[&'m Field],
     before: &Map<String, Value>,
     after: &Map<String, Value>,
 ) -> Option<&'m str> {
-    let origin =
-        |settings: &Map<String, Value>, key: &str| settings.get(key)?.as_str().and_then(origins::origin);
-    let is_url = |field: &&Field| {
+    let leads = |field: &&Field| {
         matches!(field.format, FieldFormat::Url | FieldFormat::HttpsUrl)
             || field.validate.as_deref() == Some("url")
+            || names_host(manifest, &field.key)
     };
-    let keys = fields
+    let mut keys = fields
         .iter()
         .copied()
-        .filter(is_url)
+        .filter(leads)
         .map(|field| field.key.as_str());
-    keys.into_iter()
-        .find(|key| before.contains_key(*key) && origin(before, key) != origin(after, key))
+    keys.find(|key| before.contains_key(*key) && place(before, key) != place(after, key))
+}
+
+/// Whether a host of the plugin is made with this setting.
+fn names_host(manifest: &Manifest, key: &str) -> bool {
+    let of_credentials = manifest
+        .credentials
+        .iter()
+        .flat_map(|credential| &credential.hosts);
+    let mut patterns = manifest.hosts.iter().chain(of_credentials);
+    let (part, whole) = (format!("{{{key}}}"), format!("{{{key}.host}}"));
+    patterns.any(|pattern| pattern.contains(&part) || *pattern == whole)
+}
+
+/// Where a setting leads: a URL's origin, as the way out reads URLs; of anything else the text itself.
+fn place(settings: &Map<String, Value>, key: &str) -> Option<String> {
+    let text = settings.get(key)?.as_str()?;
+    let url = Url::parse(text).ok().filter(Url::has_host);
+    Some(url.map_or_else(|| text.to_owned(), |url| url.origin().ascii_serialization()))
 }
 
 /// Whether a secret itself is sent to the destination. A key that only signs stays here.
@@ -250,13 +268,13 @@ impl Check<'_> {
         }
     }
 
-    /// A secret of a connection whose URL leads to another host: what is stored was for the host
-    /// before, and whoever changes the URL need not know it.
+    /// A secret of a connection that leads to another host: what is stored was for the host before,
+    /// and whoever changes that need not know it.
     fn moved_secret(
         &mut self,
         field: &Field,
         asked_for: bool,
-        url: &str,
+        moved: &str,
         metadata: &Map<String, Value>,
         stored: Option<&Connection>,
         parted: &mut Parted,
@@ -267,7 +285,7 @@ impl Check<'_> {
         match (is_kept && is_set, asked_for) {
             (true, true) => self.problem(
                 key,
-                format!("must be sent again, or be null to be removed: {url} leads to another host"),
+                format!("must be sent again, or be null to be removed: {moved} leads to another host"),
             ),
             (true, false) => {}
             (false, _) => self.secret(field, asked_for, metadata, None, parted),

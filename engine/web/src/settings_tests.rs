@@ -23,7 +23,7 @@ fn manifest() -> Manifest {
                 {"key": "headers", "label": "Headers", "type": "text", "format": "headers"},
                 {"key": "secret", "label": "Secret", "type": "password", "format": "standard_webhooks_secret",
                  "generate": true}]},
-            "hosts": ["{url.host}"],
+            "hosts": ["{url.host}", "{region}.acme.example"],
             "credentials": [{"name": "password", "field": "password", "apply": "bearer"},
                             {"name": "sign", "field": "secret", "apply": "standard_webhooks"}],
             "actions": {"send": {"key": "send", "label": "Send"}}
@@ -347,4 +347,46 @@ fn a_secret_that_is_sent_does_not_follow_the_url_to_another_host() {
         // What is never sent may stay.
         assert_eq!(parted.secrets.get("secret").cloned(), signing, "{url} {more}");
     }
+}
+
+#[test]
+fn a_host_that_is_written_unusually_is_another_host_all_the_same() {
+    let saved_with = |settings: Value| saved(judge(settings, None).unwrap());
+    let secret = json!({"scheme": "bearer", "password": "hunter2"});
+    let with = |more: Value| {
+        let mut all = secret.clone();
+        all.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        all
+    };
+    let moved = [
+        (
+            "https://hooks.münchen.example/x",
+            "https://evil.münchen.example/x",
+        ),
+        ("https://a.example/|{ü}", "https://evil.example/|{ü}"),
+        ("https://a.example./hook", "https://evil.example./hook"),
+    ];
+    for (before, after) in moved {
+        let before = saved_with(with(json!({ "url": before })));
+        let problems = judge(json!({"url": after, "scheme": "bearer"}), Some(&before)).unwrap_err();
+        assert_eq!(problems[0].param, "metadata.password", "{after}");
+    }
+    let before = saved_with(with(
+        json!({"url": "https://hooks.münchen.example/x", "region": "eu1"}),
+    ));
+    let same = json!({"url": "https://HOOKS.xn--mnchen-3ya.example/y", "scheme": "bearer", "region": "eu1"});
+    assert!(
+        judge(same, Some(&before))
+            .unwrap()
+            .secrets
+            .contains_key("password")
+    );
+    let other = json!({"url": "https://hooks.münchen.example/x", "scheme": "bearer", "region": "us1"});
+    let problems = judge(other, Some(&before)).unwrap_err();
+    assert!(
+        problems[0].msg.contains("region leads to another host"),
+        "{problems:?}"
+    );
 }
