@@ -1,7 +1,7 @@
 //! Asking a destination something while a caller waits: is this connection healthy, what is there to
 //! pick from, which fields are there. Through the same plugins, the same way out and the same guard as
-//! deliveries, within a time, and so often per organisation and no more: nobody can use it to hammer a
-//! destination.
+//! deliveries, within a time, and so often per workspace and no more: nobody can use it to hammer a
+//! destination, or to keep those of other workspaces from being asked.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::AtomicBool;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use heddle_core::connection::Connection;
 use heddle_core::exchange::{FailureKind, Function};
-use heddle_core::id::{DeliveryId, OrganisationId};
+use heddle_core::id::{DeliveryId, OrganisationId, WorkspaceId};
 use heddle_core::outcome::{ConnectionVerdict, Verdict};
 use heddle_core::time::Timestamp;
 use heddle_delivery::conversation::{self, Ending, Partners};
@@ -26,10 +26,13 @@ const TIME: Duration = Duration::from_secs(10);
 /// Requests that one question may make.
 const STEPS: u32 = 16;
 
-/// Questions of one organisation under way at once.
+/// Questions of one workspace under way at once.
 const AT_ONCE: usize = 4;
 
-/// Questions of one organisation within [`WINDOW`].
+/// Questions of all workspaces of one organisation under way at once.
+const ALL_AT_ONCE: usize = 64;
+
+/// Questions of one workspace within [`WINDOW`].
 const A_WINDOW: usize = 120;
 
 const WINDOW: Duration = Duration::from_secs(60);
@@ -56,7 +59,7 @@ pub enum TroubleKind {
     Refused,
     /// No answer that says either.
     Unavailable,
-    /// Over the organisation's limit; the destination was not asked.
+    /// Over the workspace's limit, or its organisation's; the destination was not asked.
     TooMany,
 }
 
@@ -125,7 +128,7 @@ pub async fn ask(
     let grant = Grant::new(plugin.manifest(), &connection.settings, &connection.secrets)
         .map_err(|error| Trouble::new(TroubleKind::Refused, error.to_string()))?;
     let now = app.clock.now();
-    let _turn = app.live.enter(organisation, now)?;
+    let _turn = app.live.enter(organisation, connection.workspace, now)?;
     let partners = Partners {
         plugin: &plugin,
         grant: &grant,
@@ -175,51 +178,67 @@ pub async fn ask(
 
 /// Who asks how much.
 #[derive(Debug, Default)]
-pub struct LiveCalls(Mutex<HashMap<OrganisationId, Usage>>);
+pub struct LiveCalls(Mutex<HashMap<WorkspaceId, Usage>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Usage {
+    organisation: OrganisationId,
     under_way: usize,
     /// When the questions within the window were asked, the oldest first.
     asked: VecDeque<Timestamp>,
 }
 
 impl LiveCalls {
-    fn usages(&self) -> MutexGuard<'_, HashMap<OrganisationId, Usage>> {
+    fn usages(&self) -> MutexGuard<'_, HashMap<WorkspaceId, Usage>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a place, until the answer is dropped.
-    fn enter(self: &Arc<Self>, organisation: OrganisationId, now: Timestamp) -> Result<Turn, Trouble> {
+    fn enter(
+        self: &Arc<Self>,
+        organisation: OrganisationId,
+        workspace: WorkspaceId,
+        now: Timestamp,
+    ) -> Result<Turn, Trouble> {
         let mut usages = self.usages();
         let since = now.minus(WINDOW);
-        usages.retain(|id, usage| {
-            usage.asked.retain(|at| *at > since);
-            *id == organisation || usage.under_way > 0 || !usage.asked.is_empty()
+        usages.retain(|_, usage| {
+            // What was asked later than now was asked by a clock that was wrong.
+            usage.asked.retain(|at| *at > since && *at <= now);
+            usage.under_way > 0 || !usage.asked.is_empty()
         });
-        let usage = usages.entry(organisation).or_default();
         let too_many = |message: &str, wait: Duration| Trouble {
             retry_after: Some(wait),
             ..Trouble::new(TroubleKind::TooMany, message)
         };
-        if usage.under_way >= AT_ONCE {
+        let of_all = usages.values().filter(|usage| usage.organisation == organisation);
+        let all_under_way: usize = of_all.map(|usage| usage.under_way).sum();
+        let (under_way, asked, oldest) = usages.get(&workspace).map_or((0, 0, None), |usage| {
+            (usage.under_way, usage.asked.len(), usage.asked.front().copied())
+        });
+        if under_way >= AT_ONCE || all_under_way >= ALL_AT_ONCE {
             return Err(too_many(
                 "too many destinations are being asked at once",
                 Duration::from_secs(1),
             ));
         }
-        if usage.asked.len() >= A_WINDOW {
-            let oldest = usage.asked.front().copied().unwrap_or(now);
+        if asked >= A_WINDOW {
+            let free = oldest.unwrap_or(now).plus(WINDOW);
             return Err(too_many(
                 "destinations were asked too often within a minute",
-                oldest.plus(WINDOW).since(now).max(Duration::from_secs(1)),
+                free.since(now).max(Duration::from_secs(1)),
             ));
         }
+        let usage = usages.entry(workspace).or_insert_with(|| Usage {
+            organisation,
+            under_way: 0,
+            asked: VecDeque::new(),
+        });
         usage.under_way += 1;
         usage.asked.push_back(now);
         Ok(Turn {
             calls: Arc::clone(self),
-            organisation,
+            workspace,
         })
     }
 }
@@ -227,12 +246,12 @@ impl LiveCalls {
 /// A place among the questions under way.
 struct Turn {
     calls: Arc<LiveCalls>,
-    organisation: OrganisationId,
+    workspace: WorkspaceId,
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if let Some(usage) = self.calls.usages().get_mut(&self.organisation) {
+        if let Some(usage) = self.calls.usages().get_mut(&self.workspace) {
             usage.under_way = usage.under_way.saturating_sub(1);
         }
     }
@@ -248,30 +267,63 @@ mod tests {
         OrganisationId::new(NOW, [n; 10])
     }
 
-    #[test]
-    fn an_organisation_asks_so_much_at_once_and_leaves_the_others_alone() {
-        let calls = Arc::new(LiveCalls::default());
-        let mut turns: Vec<Turn> = (0..AT_ONCE)
-            .map(|_| calls.enter(organisation(1), NOW).ok().unwrap())
-            .collect();
-        let refused = calls.enter(organisation(1), NOW).err().unwrap();
-        assert_eq!(refused.kind, TroubleKind::TooMany);
-        assert!(calls.enter(organisation(2), NOW).is_ok());
-        turns.pop();
-        assert!(calls.enter(organisation(1), NOW).is_ok());
+    fn workspace(n: u8) -> WorkspaceId {
+        WorkspaceId::new(NOW, [n; 10])
+    }
+
+    fn enter(calls: &Arc<LiveCalls>, n: u8, now: Timestamp) -> Result<Turn, Trouble> {
+        calls.enter(organisation(1), workspace(n), now)
     }
 
     #[test]
-    fn an_organisation_asks_so_much_within_a_minute_and_is_told_when_to_come_back() {
+    fn a_workspace_asks_so_much_at_once_and_leaves_the_others_alone() {
+        let calls = Arc::new(LiveCalls::default());
+        let mut turns: Vec<Turn> = (0..AT_ONCE)
+            .map(|_| enter(&calls, 1, NOW).ok().unwrap())
+            .collect();
+        let refused = enter(&calls, 1, NOW).err().unwrap();
+        assert_eq!(refused.kind, TroubleKind::TooMany);
+        assert!(enter(&calls, 2, NOW).is_ok());
+        turns.pop();
+        assert!(enter(&calls, 1, NOW).is_ok());
+    }
+
+    #[test]
+    fn all_workspaces_of_an_organisation_together_have_a_limit_too() {
+        let calls = Arc::new(LiveCalls::default());
+        let turns: Vec<Turn> = (0..ALL_AT_ONCE)
+            .map(|n| {
+                enter(&calls, u8::try_from(n / AT_ONCE).unwrap(), NOW)
+                    .ok()
+                    .unwrap()
+            })
+            .collect();
+        assert!(enter(&calls, 200, NOW).is_err());
+        assert!(calls.enter(organisation(2), workspace(201), NOW).is_ok());
+        drop(turns);
+        assert!(enter(&calls, 200, NOW).is_ok());
+    }
+
+    #[test]
+    fn a_workspace_asks_so_much_within_a_minute_and_is_told_when_to_come_back() {
         let calls = Arc::new(LiveCalls::default());
         for _ in 0..A_WINDOW {
-            assert!(calls.enter(organisation(1), NOW).is_ok());
+            assert!(enter(&calls, 1, NOW).is_ok());
         }
         let later = NOW.plus(Duration::from_secs(20));
-        let refused = calls.enter(organisation(1), later).err().unwrap();
+        let refused = enter(&calls, 1, later).err().unwrap();
         assert_eq!(refused.retry_after, Some(Duration::from_secs(40)));
-        assert!(calls.enter(organisation(1), NOW.plus(WINDOW)).is_ok());
-        assert!(calls.enter(organisation(2), NOW.plus(WINDOW * 2)).is_ok());
+        assert!(enter(&calls, 1, NOW.plus(WINDOW)).is_ok());
+        assert!(enter(&calls, 2, NOW.plus(WINDOW * 2)).is_ok());
         assert_eq!(calls.usages().len(), 1, "who asked long ago is forgotten");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_shuts_nobody_out() {
+        let calls = Arc::new(LiveCalls::default());
+        for _ in 0..A_WINDOW {
+            assert!(enter(&calls, 1, NOW.plus(Duration::from_secs(3600))).is_ok());
+        }
+        assert!(enter(&calls, 1, NOW).is_ok());
     }
 }
