@@ -159,8 +159,9 @@ impl Bucket {
         let gained = elapsed.saturating_mul(u64::from(rate.requests));
         Self {
             left: self.left.saturating_add(gained).min(rate.full()),
-            // A clock that was set back takes nothing away and gives nothing twice.
-            at: self.at.max(now),
+            // A clock that was set back takes nothing away, and what flows in is counted from there on:
+            // else nothing would until the old time comes again.
+            at: now,
         }
     }
 }
@@ -284,6 +285,16 @@ mod tests {
             2,
             "a clock that was set back gives nothing"
         );
+    }
+
+    #[test]
+    fn a_clock_that_was_wrong_shuts_nobody_out_once_it_is_right() {
+        let (mut buckets, rate) = (Buckets::default(), rate("1/1s"));
+        let wrong = NOW.plus(Duration::from_secs(10 * 365 * 24 * 3600));
+        assert!(buckets.take("a", rate, wrong).retry_after_seconds.is_none());
+        assert_eq!(buckets.take("a", rate, NOW).retry_after_seconds, Some(1));
+        let soon = NOW.plus(Duration::from_secs(1));
+        assert!(buckets.take("a", rate, soon).retry_after_seconds.is_none());
     }
 
     #[test]
