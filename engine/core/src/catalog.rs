@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use crate::json::check_text;
+
 /// The most fields of a catalog.
 pub const MAX_CATALOG_FIELDS: usize = 5_000;
 
@@ -118,6 +120,8 @@ impl Catalog {
     /// Reads a plugin's answer. A field without a usable key is left out, a key that comes again too;
     /// a constraint of a wrong type is left out, texts are cut.
     pub fn read(answer: &str) -> Result<Self, CatalogError> {
+        // What is kept of it must be readable again, whatever the destination wrote into it.
+        check_text(answer).map_err(|_| CatalogError::Shape)?;
         let answer: Value = serde_json::from_str(answer).map_err(|_| CatalogError::Shape)?;
         let listed = answer["fields"].as_array().ok_or(CatalogError::Shape)?;
         if listed.len() > MAX_CATALOG_FIELDS {
@@ -265,7 +269,9 @@ mod tests {
 
     #[test]
     fn what_is_no_catalog_is_refused() {
-        for bad in ["", "[]", "{}", r#"{"fields": {}}"#] {
+        let deep = json!({"$serde_json::private::RawValue": "[".repeat(120) + &"]".repeat(120)});
+        let hidden = json!({"fields": [{"key": "a", "type": "string", "provider_meta": {"x": deep}}]});
+        for bad in ["", "[]", "{}", r#"{"fields": {}}"#, &hidden.to_string()] {
             assert_eq!(Catalog::read(bad), Err(CatalogError::Shape), "{bad}");
         }
         let many = vec![json!({"key": "a", "type": "string"}); MAX_CATALOG_FIELDS + 1];
