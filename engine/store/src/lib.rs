@@ -96,6 +96,8 @@ struct Shared {
     replays: Notify,
     /// A workspace was deleted.
     removals: Notify,
+    /// Held by whoever counts what there is to replay.
+    counting: tokio::sync::Mutex<()>,
     connections: Cache<ConnectionId, Arc<Destination>>,
     routings: Routings,
     limits: Cache<WorkspaceId, Limits>,

@@ -28,6 +28,8 @@ impl Store {
         filter: Filter,
         now: Timestamp,
     ) -> Result<u32, StoreError> {
+        // It may take long: whoever asks often keeps one reader from the others, and not all of them.
+        let _turn = self.inner.shared.counting.lock().await;
         self.read(move |connection| count(connection, workspace, rules, &filter, now))
             .await
     }

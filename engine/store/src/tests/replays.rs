@@ -360,3 +360,23 @@ async fn with_the_rules_of_now_an_event_gets_the_deliveries_that_it_lacks() {
         );
     }
 }
+
+#[tokio::test]
+async fn counts_wait_for_one_another_and_leave_readers_to_everybody_else() {
+    let world = World::new();
+    let tenant = world.tenant("One").await;
+    let counting = world.store.inner.shared.counting.lock().await;
+    let count = world
+        .store
+        .count_replay(tenant.workspace, Rules::Original, everything_failed(), NOW);
+    let mut count = std::pin::pin!(count);
+    for _ in 0..50 {
+        tokio::select! {
+            biased;
+            _ = &mut count => panic!("another count is under way"),
+            lanes = world.store.lanes() => assert!(lanes.unwrap().is_empty()),
+        }
+    }
+    drop(counting);
+    assert_eq!(count.await.unwrap(), 0);
+}
