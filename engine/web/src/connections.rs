@@ -8,7 +8,7 @@ use heddle_core::connection::{Connection, Health, InactiveReason};
 use heddle_core::exchange::Function;
 use heddle_core::id::{ConnectionId, WorkspaceId};
 use heddle_core::manifest::Manifest;
-use heddle_egress::Grant;
+use heddle_egress::{Grant, GrantError};
 use heddle_sandbox::Patience;
 use heddle_store::{ConnectionDeletion, StoreError};
 use http::StatusCode;
@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use crate::App;
 use crate::caller::Caller;
 use crate::checks;
-use crate::error::ApiError;
+use crate::error::{ApiError, Problem};
 use crate::extract::{Form, Ids, Members, MembersIfAny, boolean, id, object, text, text_where};
 use crate::settings::{self, Parted, Surroundings};
 use crate::views;
@@ -62,7 +62,7 @@ pub async fn create(
     let (Some(workspace), Some(kind), Some(name)) = (workspace, kind, name) else {
         return Err(form.refuse());
     };
-    workspaces::own(&app, &caller, workspace).await?;
+    workspaces::named(&app, &caller, workspace).await?;
     let manifest = manifest(&app, kind).ok_or_else(|| unknown_type(&app))?;
     let none = Map::new();
     let parted = part(&app, &manifest, metadata.unwrap_or(&none), None)?;
@@ -234,7 +234,20 @@ fn part(
     let parted = settings::check(manifest, metadata, stored, &surroundings).map_err(ApiError::Invalid)?;
     match Grant::new(manifest, &parted.settings, &parted.secrets) {
         Ok(_) => Ok(parted),
-        Err(error) => Err(ApiError::invalid("metadata", error.to_string())),
+        Err(error) => Err(ApiError::Invalid(vec![told(manifest, error)])),
+    }
+}
+
+/// Why requests cannot be made, at the field that the person can mend.
+fn told(manifest: &Manifest, error: GrantError) -> Problem {
+    match error {
+        GrantError::Setting { key, problem } => Problem::new(format!("metadata.{key}"), problem),
+        GrantError::Credential { name, problem } => {
+            let declared = manifest.credentials.iter().find(|one| one.name == name);
+            let field = declared.map_or(&name, |credential| &credential.field);
+            Problem::new(format!("metadata.{field}"), problem)
+        }
+        error @ GrantError::Host(_) => Problem::new("metadata", error.to_string()),
     }
 }
 

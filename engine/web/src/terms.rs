@@ -149,7 +149,7 @@ async fn list(
     workspace: WorkspaceId,
     kind: TermKind,
 ) -> Result<Json<Vec<EntryView>>, ApiError> {
-    own(app, caller, workspace).await?;
+    workspaces::named(app, caller, workspace).await?;
     let entries = app.store.terms(workspace, kind).await?;
     Ok(Json(entries.into_iter().map(EntryView::from).collect()))
 }
@@ -170,7 +170,7 @@ async fn create(
     let said = Said::read(&mut form);
     form.check()?;
     let Some(key) = key else { return Err(form.refuse()) };
-    own(app, &caller, workspace).await?;
+    workspaces::named(app, &caller, workspace).await?;
     let now = app.clock.now();
     let entry = Term {
         id: TermId::new(now, app.random()),
@@ -257,23 +257,11 @@ async fn find(
     kind: TermKind,
     id: TermId,
 ) -> Result<Term, ApiError> {
-    own(app, caller, workspace).await?;
+    workspaces::named(app, caller, workspace).await?;
     let found = app.store.term(caller.reach(), kind, id).await?;
     found
         .filter(|entry| entry.workspace == workspace)
         .ok_or_else(|| not_there(kind))
-}
-
-/// The contract has a 403 here where other operations have a 404; both say the same of a workspace that
-/// is not there and of another organisation's.
-async fn own(app: &App, caller: &Caller, workspace: WorkspaceId) -> Result<(), ApiError> {
-    match workspaces::own(app, caller, workspace).await {
-        Ok(_) => Ok(()),
-        Err(ApiError::NotFound(_)) => Err(ApiError::Forbidden(
-            "This credential has no workspace of this id.",
-        )),
-        Err(other) => Err(other),
-    }
 }
 
 fn not_there(kind: TermKind) -> ApiError {

@@ -269,7 +269,7 @@ fn connections() -> Vec<Operation> {
             .says("Connect a destination", "Its settings are checked against what the destination asks for. Secrets are sealed and never shown again; one that Heddle makes is shown in this answer.")
             .takes::<CreateConnection>(json!({"workspace": WORKSPACE, "type": "webhook", "name": "Data warehouse", "metadata": metadata}))
             .gives::<CreatedConnection>(201)
-            .or(&[404, 409, 422]),
+            .or(&[409, 422]),
         get("/connections/{connection}", TAG, "getConnection")
             .says("Read a connection", "")
             .gives::<Connection>(200),

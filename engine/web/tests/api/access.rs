@@ -107,6 +107,7 @@ async fn a_key_of_one_workspace_finds_nothing_of_another() {
             .await;
         match path.as_str() {
             "/events" => assert_eq!(answer.refused(400), "unknown_workspace"),
+            "/connections" => assert_eq!(answer.refused(403), "forbidden"),
             _ => assert_eq!(answer.refused(404), "not_found", "{method} {path}"),
         }
     }

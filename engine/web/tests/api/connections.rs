@@ -106,7 +106,7 @@ async fn what_cannot_work_is_refused_by_its_name() {
         (with("color", json!("red")), "metadata.color"),
         (with("headers", json!({"Host": "x"})), "metadata.headers"),
         // The credential cannot be kept out of answers if it is this short; egress knows.
-        (with("api_key", json!("x")), "metadata"),
+        (with("api_key", json!("x")), "metadata.api_key"),
     ];
     for url in [
         "http://acme.example",

@@ -29,7 +29,6 @@ async fn the_ids_of_another_organisation_are_ids_of_nothing() {
         ("GET", format!("workspaces/{workspace}/connections"), json!(null)),
         ("GET", format!("workspaces/{workspace}/rules"), json!(null)),
         ("GET", format!("workspaces/{workspace}/events"), json!(null)),
-        ("POST", "connections".into(), new_connection),
         ("GET", format!("connections/{connection}"), json!(null)),
         (
             "PUT",
@@ -78,6 +77,9 @@ async fn the_ids_of_another_organisation_are_ids_of_nothing() {
         assert_eq!(answer.status, 404, "{method} {path}: {}", answer.text);
         assert_eq!(answer.refused(404), "not_found");
     }
+    let body = new_connection.to_string();
+    let one = world.send(&stranger, "POST", "/api/v1/connections", body).await;
+    assert_eq!(one.refused(403), "forbidden", "the contract has no 404 here");
     let one = world
         .send(&stranger, "POST", "/api/v1/events", emitted.to_string())
         .await;
