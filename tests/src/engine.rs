@@ -194,6 +194,11 @@ impl Home {
         Engine::spawn(self.clone(), settings).await
     }
 
+    /// The same where it may end before it listens: then gives what it said over all its starts.
+    pub async fn try_serve(&self, settings: Settings) -> Result<Engine, String> {
+        Engine::try_spawn(self.clone(), settings).await
+    }
+
     fn command(&self, arguments: &[&str], settings: &Settings) -> Command {
         let mut command = if settings.disk_can_be_full {
             // Beyond its limit a write then fails as on a full disk, instead of ending the process.
@@ -250,6 +255,15 @@ impl Engine {
     }
 
     async fn spawn(home: Home, settings: Settings) -> Self {
+        let ended = "heddle serve ended before it listened";
+        match Self::try_spawn(home, settings).await {
+            Ok(engine) => engine,
+            Err(log) => panic!("{ended}\n{log}"),
+        }
+    }
+
+    /// What it said, when it ended before it listened.
+    async fn try_spawn(home: Home, settings: Settings) -> Result<Self, String> {
         let log = File::options()
             .create(true)
             .append(true)
@@ -267,7 +281,7 @@ impl Engine {
         let reading = tokio::spawn(read_lines(stdout, Arc::clone(&printed), found));
         let address = within("heddle serve to listen", address).await;
         let base = address.clone().unwrap_or_default();
-        let engine = Self {
+        let mut engine = Self {
             home,
             settings,
             child,
@@ -275,9 +289,12 @@ impl Engine {
             printed,
             reading,
         };
-        assert!(address.is_ok(), "heddle serve ended before it listened");
+        if address.is_err() {
+            engine.ended().await;
+            return Err(engine.log());
+        }
         warm::keep(&engine.home.data_dir(), &binary());
-        engine
+        Ok(engine)
     }
 
     /// `http://127.0.0.1:PORT`

@@ -12,6 +12,7 @@ mod conditions;
 mod conformance;
 mod contract;
 mod crash;
+mod crash_matrix;
 // A full disk is played with a Linux tool.
 #[cfg(target_os = "linux")]
 mod disk;

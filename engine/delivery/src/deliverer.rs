@@ -14,6 +14,7 @@ use heddle_core::retry::Schedule;
 use heddle_core::time::Timestamp;
 use heddle_egress::{Grant, SendContext};
 use heddle_sandbox::Plugin;
+use heddle_store::stop::{self, Stop};
 use heddle_store::{Attempt, AttemptRecord, Claimed, RequestSummary, ResponseDetails, Settled};
 use tokio::sync::broadcast;
 
@@ -85,6 +86,7 @@ impl Deliverer {
     /// Makes one attempt and records it.
     pub async fn deliver(&self, claimed: Claimed, claim: Option<Claim>) {
         let _held = Held::new(self, claimed.delivery);
+        stop::at(Stop::BeforeRequest);
         let started_at = self.parts.clock.now();
         let (prepared, conversation, outcome) = match self.prepare(claimed.connection).await {
             Err(outcome) => (None, None, outcome),
@@ -112,6 +114,7 @@ impl Deliverer {
             seed: self.random_u64(),
             now: finished_at,
         };
+        stop::at(Stop::AfterRequest);
         let Some(state) = self.record(record).await else {
             return;
         };

@@ -16,6 +16,7 @@ use crate::records::{
     Attempt, AttemptRecord, MAX_MESSAGE_BYTES, MAX_URL_BYTES, Page, PageOf, RequestSummary, ResponseDetails,
     Settled, Usage,
 };
+use crate::stop::{self, Work};
 use crate::writer::Effects;
 use crate::{Store, columns, connections, deliveries, page};
 
@@ -29,6 +30,7 @@ impl Store {
             .as_ref()
             .map_or(0, |response| response.body.len());
         self.write(1024 + body, move |connection, effects| {
+            stop::commits(Work::Record);
             settle(connection, effects, &record)
         })
         .await

@@ -14,6 +14,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::error::StoreError;
 use crate::events::Moves;
 use crate::records::{Attempt, ClaimRequest, Claimed, DeliveryRecord, LaneClaim};
+use crate::stop::{self, Work};
 use crate::writer::Effects;
 use crate::{Store, attempts, deliveries, events, rules};
 
@@ -37,6 +38,7 @@ impl Store {
     ) -> Result<Vec<LaneClaim>, StoreError> {
         let bytes = 256 * requests.iter().map(|request| request.limit).sum::<usize>();
         self.write(bytes, move |connection, _| {
+            stop::commits(Work::Claim);
             let mut round = Round::new(connection, now, leased_until);
             let claims = requests
                 .iter()
@@ -266,6 +268,9 @@ fn expire(
     batch.retain(|delivery| !held.contains(&delivery.id));
     batch.truncate(BATCH);
     let taken = batch.len();
+    if taken > 0 {
+        stop::commits(Work::Release);
+    }
     let mut moves = Moves::default();
     for before in batch {
         let random = mixed(before.id, seed);

@@ -13,6 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, params, params_from_it
 use crate::error::{OverQuota, StoreError};
 use crate::reach::Reach;
 use crate::records::{Acceptance, Accepted, Emission, EventFilter, EventRecord, Page, PageOf, Usage};
+use crate::stop::{self, Work};
 use crate::writer::Effects;
 use crate::{Store, columns, deliveries, idempotency, page};
 
@@ -32,6 +33,7 @@ impl Store {
             quotas.push(limits.events_per_month);
         }
         self.write(bytes, move |connection, effects| {
+            stop::commits(Work::Accept);
             emissions
                 .iter()
                 .zip(quotas)

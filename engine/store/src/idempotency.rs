@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::Store;
 use crate::error::StoreError;
 use crate::records::Once;
+use crate::stop::{self, Work};
 
 /// How long a key is kept.
 pub const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -82,5 +83,9 @@ fn forget(connection: &Connection, before: Timestamp) -> Result<usize, StoreErro
                    SELECT workspace, key FROM idempotency_keys INDEXED BY idempotency_keys_by_age
                    WHERE accepted_at <= ?1 ORDER BY accepted_at LIMIT ?2)";
     let step = i64::try_from(STEP).unwrap_or(i64::MAX);
-    Ok(connection.prepare_cached(sql)?.execute(params![before.0, step])?)
+    let forgotten = connection.prepare_cached(sql)?.execute(params![before.0, step])?;
+    if forgotten > 0 {
+        stop::commits(Work::Forget);
+    }
+    Ok(forgotten)
 }

@@ -50,6 +50,7 @@ mod rules;
 mod seal;
 mod sessions;
 mod simulated;
+pub mod stop;
 mod terms;
 mod usage;
 mod workspaces;

@@ -3,6 +3,8 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use crate::stop::{self, Stop};
+
 /// In order; the first makes version 1. What was published is never edited.
 const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_first.sql"),
@@ -37,8 +39,10 @@ pub(crate) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
         if let Some(migration) = step {
             transaction.execute_batch(migration)?;
             transaction.pragma_update(None, "user_version", from + 1)?;
+            stop::at(Stop::InMigration);
         }
         transaction.commit()?;
+        stop::at(Stop::BetweenMigrations);
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use rusqlite::{Connection, params};
 use crate::error::StoreError;
 use crate::reach::Reach;
 use crate::records::{RemovalStep, WorkspaceDeletion};
+use crate::stop::{self, Work};
 use crate::writer::Effects;
 use crate::{Store, workspaces};
 
@@ -38,8 +39,11 @@ impl Store {
 
     /// Deletes some of what a deleted workspace had, in one transaction; at last its tombstone.
     pub async fn remove_some(&self, id: WorkspaceId) -> Result<RemovalStep, StoreError> {
-        self.write(STEP * 512, move |connection, _| step(connection, id))
-            .await
+        self.write(STEP * 512, move |connection, _| {
+            stop::commits(Work::Remove);
+            step(connection, id)
+        })
+        .await
     }
 
     /// Returns when a workspace was deleted since the last return.

@@ -13,6 +13,7 @@ use crate::error::{ReplayError, StoreError};
 use crate::events::Moves;
 use crate::reach::Reach;
 use crate::records::{Acceptance, NewDelivery, Page, PageOf, Replay, ReplayRows, ReplayWork, Usage};
+use crate::stop::{self, Work};
 use crate::writer::Effects;
 use crate::{Store, columns, deliveries, events, page, rules};
 
@@ -107,6 +108,7 @@ impl Store {
     ) -> Result<Option<Replay>, StoreError> {
         let (id, behind) = (replay.id, replay.behind);
         self.write(64 * 1024, move |connection, effects| {
+            stop::commits(Work::Replay);
             advance(connection, effects, id, behind, &work, now)
         })
         .await

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::Shared;
 use crate::error::StoreError;
+use crate::stop::{self, Stop};
 use crate::usage::Counted;
 
 mod simulated;
@@ -371,7 +372,10 @@ impl Thread {
 
     fn run_all(&self, group: &mut [Box<dyn Command>], effects: &mut Effects) -> rusqlite::Result<()> {
         self.execute("BEGIN IMMEDIATE")?;
-        for command in group {
+        for (place, command) in group.iter_mut().enumerate() {
+            if place > 0 {
+                stop::at(Stop::InGroup);
+            }
             let mark = effects.mark();
             self.execute("SAVEPOINT command")?;
             if !command.run(&self.connection, effects) {
@@ -383,7 +387,10 @@ impl Thread {
             self.execute("RELEASE command")?;
         }
         effects.counted.write(&self.connection)?;
-        self.execute("COMMIT")
+        stop::before_commit();
+        self.execute("COMMIT")?;
+        stop::after_commit();
+        Ok(())
     }
 
     fn execute(&self, sql: &str) -> rusqlite::Result<()> {

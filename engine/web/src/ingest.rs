@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use heddle_core::id::WorkspaceId;
 use heddle_core::time::Timestamp;
+use heddle_store::stop::{self, Stop};
 use heddle_store::{Accepted, Emission};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
@@ -87,7 +88,7 @@ async fn one(app: &App, caller: &Caller, checked: Checked, key: Option<&str>) ->
         let event = views::accepted_event(&event);
         (StatusCode::CREATED, Json(Emitted { event }))
     };
-    match app.store.accept(vec![emission]).await?.pop() {
+    match accept(app, vec![emission]).await?.pop() {
         Some(Accepted::New(event)) => Ok(answer(event).into_response()),
         Some(Accepted::Replayed(event)) => Ok(([REPLAY], answer(event)).into_response()),
         Some(Accepted::KeyTaken) => Err(KEY_TAKEN),
@@ -127,9 +128,16 @@ async fn many(
     let accepted = if emissions.is_empty() {
         Vec::new()
     } else {
-        app.store.accept(emissions).await?
+        accept(app, emissions).await?
     };
     answer_to_many(refusals, accepted)
+}
+
+async fn accept(app: &App, emissions: Vec<Emission>) -> Result<Vec<Accepted>, ApiError> {
+    stop::at(Stop::AfterMatch);
+    let accepted = app.store.accept(emissions).await?;
+    stop::at(Stop::BeforeAnswer);
+    Ok(accepted)
 }
 
 /// `refusals` has an item of each place, `accepted` one of each `None` among them.
