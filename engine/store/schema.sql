@@ -210,6 +210,21 @@ CREATE TABLE replays (
     CHECK ((completed_at IS NOT NULL) = (progress IN ('completed', 'canceled')))
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE retention_late (
+    workspace BLOB NOT NULL CHECK (length(workspace) = 16),
+    part TEXT NOT NULL CHECK (part IN ('payload', 'attempts', 'event')),
+    event BLOB NOT NULL CHECK (length(event) = 16),
+    since INTEGER NOT NULL,
+    PRIMARY KEY (workspace, part, event)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE retention_marks (
+    workspace BLOB NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
+    part TEXT NOT NULL CHECK (part IN ('payload', 'attempts', 'event')),
+    behind BLOB NOT NULL CHECK (length(behind) = 16),
+    PRIMARY KEY (workspace, part)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE rules (
     id BLOB PRIMARY KEY CHECK (length(id) = 16),
     workspace BLOB NOT NULL REFERENCES workspaces (id),
@@ -326,6 +341,8 @@ CREATE INDEX replays_of_organisation ON replays (organisation, id);
 CREATE INDEX replays_of_workspace ON replays (workspace, id);
 
 CREATE INDEX replays_running ON replays (id) WHERE progress = 'running';
+
+CREATE INDEX retention_late_by_time ON retention_late (workspace, part, since);
 
 CREATE INDEX rules_of_connection ON rules (connection);
 

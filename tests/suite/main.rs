@@ -32,6 +32,7 @@ mod pace;
 mod plugins;
 mod removal;
 mod replays;
+mod retention;
 mod retries;
 mod secrets;
 mod shutdown;

@@ -443,8 +443,11 @@ pub struct Event {
     /// When one event is read.
     #[serde(default)]
     pub rule_events: Vec<RuleEvent>,
-    /// When it is read with its payload.
+    /// When it is read with its payload, and that is still kept.
     pub payload: Option<Object>,
+    /// Whether it was read with its payload, and that is no longer kept.
+    #[serde(default)]
+    pub payload_gone: bool,
 }
 
 /// A delivery: one event by one rule.

@@ -1323,8 +1323,10 @@ export interface components {
             /** @description In the answer to `GET` of one event. */
             rule_events?: components["schemas"]["RuleEvent"][] | null;
         } & {
-            /** @description Byte for byte as it was sent. */
-            payload: Record<string, unknown>;
+            /** @description Byte for byte as it was sent; `null` when it is no longer kept. */
+            payload: Record<string, unknown> | null;
+            /** @description Only there, and `true`, when the payload is past its time. */
+            payload_gone?: boolean | null;
         };
         /** @description A rule, and what it made of an event. */
         Explained: {
@@ -1463,6 +1465,21 @@ export interface components {
             connections: number | null;
             /** Format: int64 */
             rules: number | null;
+            /**
+             * Format: int32
+             * @description Days for which payloads are kept after their event ended; `null` is for ever.
+             */
+            payload_days: number | null;
+            /**
+             * Format: int32
+             * @description The same of attempts and their answers.
+             */
+            attempt_days: number | null;
+            /**
+             * Format: int32
+             * @description The same of events and their deliveries.
+             */
+            event_days: number | null;
         };
         MachineKey: {
             access_key: string;
@@ -1607,6 +1624,18 @@ export interface components {
             connections?: number | null;
             /** Format: int64 */
             rules?: number | null;
+            /**
+             * Format: int32
+             * @description Not more than `attempt_days`.
+             */
+            payload_days?: number | null;
+            /**
+             * Format: int32
+             * @description Not more than `event_days`.
+             */
+            attempt_days?: number | null;
+            /** Format: int32 */
+            event_days?: number | null;
         };
         PutMapping: {
             schema: components["schemas"]["MappingSchema"];

@@ -1,5 +1,5 @@
-//! How much a key or a workspace may do: rates, as token buckets, and quotas. There is no limit but the
-//! one that an operator sets.
+//! How much a key or a workspace may do: rates, as token buckets, and quotas; and for how long its
+//! history is kept. There is no limit but the one that an operator sets.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -23,7 +23,16 @@ pub struct Limits {
     pub connections: Option<u64>,
     /// Rules at a time.
     pub rules: Option<u64>,
+    /// Days for which payloads are kept after their event ended; `None` is for ever.
+    pub payload_days: Option<u32>,
+    /// The same of attempts and their answers.
+    pub attempt_days: Option<u32>,
+    /// The same of events and their deliveries.
+    pub event_days: Option<u32>,
 }
+
+/// The longest time for which something is kept, but for ever.
+pub const MAX_DAYS: u32 = 36_500;
 
 impl Limits {
     /// These, and where one of them is not set, that of `others`.
@@ -33,6 +42,68 @@ impl Limits {
             events_per_month: self.events_per_month.or(others.events_per_month),
             connections: self.connections.or(others.connections),
             rules: self.rules.or(others.rules),
+            payload_days: self.payload_days.or(others.payload_days),
+            attempt_days: self.attempt_days.or(others.attempt_days),
+            event_days: self.event_days.or(others.event_days),
+        }
+        .nested()
+    }
+
+    /// An event takes its attempts along, and no attempt is made without a payload: what is kept of an
+    /// event is never kept for longer than what it belongs to.
+    fn nested(self) -> Self {
+        let attempt_days = shorter(self.attempt_days, self.event_days);
+        Self {
+            payload_days: shorter(self.payload_days, attempt_days),
+            attempt_days,
+            ..self
+        }
+    }
+
+    /// Whether what it says of days holds as it is written: payloads no longer than attempts, attempts no
+    /// longer than events.
+    pub fn is_nested(self) -> bool {
+        let said = [self.payload_days, self.attempt_days, self.event_days];
+        said.into_iter().flatten().is_sorted()
+    }
+
+    /// What goes when: for each part that goes before the next larger one does, after how many days.
+    pub fn ends(self) -> Vec<(Part, u32)> {
+        let nested = self.nested();
+        let days = [
+            (Part::Payload, nested.payload_days, nested.attempt_days),
+            (Part::Attempts, nested.attempt_days, nested.event_days),
+            (Part::Event, nested.event_days, None),
+        ];
+        days.into_iter()
+            .filter(|(_, own, larger)| own != larger)
+            .filter_map(|(part, own, _)| own.map(|days| (part, days)))
+            .collect()
+    }
+}
+
+fn shorter(one: Option<u32>, other: Option<u32>) -> Option<u32> {
+    [one, other].into_iter().flatten().min()
+}
+
+/// How much of an event goes when its time is over; each with the ones before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// What was sent.
+    Payload,
+    /// The attempts of its deliveries, with the answers to them.
+    Attempts,
+    /// The event itself, with its deliveries.
+    Event,
+}
+
+impl Part {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Payload => "payload",
+            Self::Attempts => "attempts",
+            Self::Event => "event",
         }
     }
 }
@@ -313,6 +384,61 @@ mod tests {
                 .take(1, slow, NOW.plus(Duration::from_secs(30)))
                 .retry_after_seconds
                 .is_none()
+        );
+    }
+
+    fn kept(payload_days: Option<u32>, attempt_days: Option<u32>, event_days: Option<u32>) -> Limits {
+        Limits {
+            payload_days,
+            attempt_days,
+            event_days,
+            ..Limits::default()
+        }
+    }
+
+    #[test]
+    fn nothing_of_an_event_is_kept_for_longer_than_what_it_belongs_to() {
+        let days = |limits: Limits| (limits.payload_days, limits.attempt_days, limits.event_days);
+        let forever = Limits::default();
+        assert_eq!(days(forever.or(forever)), (None, None, None));
+        let all = kept(None, None, Some(30));
+        assert_eq!(days(all.or(forever)), (Some(30), Some(30), Some(30)));
+        assert_eq!(
+            days(kept(Some(90), None, None).or(all)),
+            (Some(30), Some(30), Some(30))
+        );
+        assert_eq!(
+            days(kept(Some(3), Some(7), None).or(all)),
+            (Some(3), Some(7), Some(30))
+        );
+        assert_eq!(
+            days(kept(Some(9), Some(7), None).or(forever)),
+            (Some(7), Some(7), None)
+        );
+    }
+
+    #[test]
+    fn days_in_one_place_must_not_contradict_each_other() {
+        assert!(kept(Some(1), Some(1), Some(1)).is_nested());
+        assert!(kept(Some(1), None, Some(2)).is_nested());
+        assert!(kept(None, None, None).is_nested());
+        assert!(!kept(Some(2), None, Some(1)).is_nested());
+        assert!(!kept(None, Some(2), Some(1)).is_nested());
+        assert!(!kept(Some(2), Some(1), Some(3)).is_nested());
+    }
+
+    #[test]
+    fn what_goes_at_the_same_time_goes_in_one() {
+        assert_eq!(kept(None, None, None).ends(), []);
+        assert_eq!(kept(None, None, Some(30)).ends(), [(Part::Event, 30)]);
+        assert_eq!(
+            kept(Some(0), None, Some(30)).ends(),
+            [(Part::Payload, 0), (Part::Event, 30)]
+        );
+        assert_eq!(kept(Some(7), Some(7), None).ends(), [(Part::Attempts, 7)]);
+        assert_eq!(
+            kept(Some(1), Some(2), Some(3)).ends(),
+            [(Part::Payload, 1), (Part::Attempts, 2), (Part::Event, 3)]
         );
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use heddle_core::json::MAX_PAYLOAD_BYTES;
-use heddle_core::quota::{Limits, Rate};
+use heddle_core::quota::{Limits, MAX_DAYS, Rate};
 use heddle_core::retry::Schedule;
 use heddle_store::DefaultLimits;
 
@@ -150,6 +150,21 @@ pub const ALL: &[Setting] = &[
         help: "The most bytes of an event's payload, at most 262144.",
     },
     Setting {
+        key: "retention_payload_days",
+        default: "",
+        help: "Days for which payloads are kept after their event ended; a workspace may have its own. Without it, for ever.",
+    },
+    Setting {
+        key: "retention_attempt_days",
+        default: "",
+        help: "Days for which attempts and their answers are kept after their event ended; a workspace may have its own. Without it, for ever.",
+    },
+    Setting {
+        key: "retention_event_days",
+        default: "",
+        help: "Days for which events and their deliveries are kept after they ended, at least 1; a workspace may have its own. Without it, for ever.",
+    },
+    Setting {
         key: "log",
         default: "info",
         help: "What is logged: error, warn, info, debug, or filters such as heddle_delivery=debug.",
@@ -283,15 +298,35 @@ fn parse(values: &BTreeMap<String, String>) -> Result<Settings> {
             .transpose()
             .with_context(|| wrong(key))
     };
+    let days = |key: &str, least: u32| -> Result<Option<u32>> {
+        Some(get(key)?)
+            .filter(|text| !text.is_empty())
+            .map(|text| {
+                let days = text.parse().ok();
+                days.filter(|days| (least..=MAX_DAYS).contains(days))
+                    .ok_or_else(|| anyhow!("write a whole number from {least} to {MAX_DAYS}"))
+            })
+            .transpose()
+            .with_context(|| wrong(key))
+    };
     let limits = DefaultLimits {
         workspace: Limits {
             rate: rate("limit_workspace_rate")?,
             events_per_month: quota("limit_events_per_month")?,
             connections: quota("limit_connections")?,
             rules: quota("limit_rules")?,
+            payload_days: days("retention_payload_days", 0)?,
+            attempt_days: days("retention_attempt_days", 0)?,
+            event_days: days("retention_event_days", 1)?,
         },
         workspaces: quota("limit_workspaces")?,
     };
+    if !limits.workspace.is_nested() {
+        return Err(anyhow!(
+            "payloads are not kept for longer than attempts, nor those for longer than events"
+        ))
+        .with_context(|| wrong("retention_payload_days"));
+    }
     let limit_payload_bytes: usize = get("limit_payload_bytes")?
         .parse()
         .ok()
@@ -440,6 +475,9 @@ mod tests {
             ("HEDDLE_LIMIT_RULES", "many"),
             ("HEDDLE_LIMIT_PAYLOAD_BYTES", "262145"),
             ("HEDDLE_LIMIT_PAYLOAD_BYTES", "0"),
+            ("HEDDLE_RETENTION_PAYLOAD_DAYS", "-1"),
+            ("HEDDLE_RETENTION_ATTEMPT_DAYS", "36501"),
+            ("HEDDLE_RETENTION_EVENT_DAYS", "0"),
         ] {
             let error = format!("{:#}", from(&[(name, value)]).unwrap_err());
             assert!(error.contains(name), "{name}: {error}");

@@ -255,6 +255,9 @@ fn retry(
         Ok(state) => state,
         Err(refused) => return Ok(Err(refused.into())),
     };
+    if !events::has_payload(connection, event)? {
+        return Ok(Err(RetryError::PayloadGone));
+    }
     let mut moves = Moves::default();
     let after = put(connection, &mut moves, before, state, None, now)?;
     moves.write(connection, now)?;

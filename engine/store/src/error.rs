@@ -107,6 +107,9 @@ pub enum RetryError {
     /// The rule was deleted: nothing says any more what to do with the event.
     #[error("the rule of this delivery was deleted")]
     RuleDeleted,
+    /// The payload is past its time: there is nothing to deliver any more.
+    #[error("the payload of this event is no longer kept")]
+    PayloadGone,
     /// The contract's 425.
     #[error("an attempt is under way")]
     InFlight,

@@ -392,6 +392,34 @@ pub(crate) fn with_payload(connection: &Connection, id: EventId) -> Result<Event
     Ok(connection.prepare_cached(sql)?.query_row([id.as_bytes()], read)?)
 }
 
+/// An event for matching, with an empty payload where its own is not kept any more: such a one is
+/// passed over when the replay looks again, in the transaction of what it does.
+pub(crate) fn with_what_is_left(connection: &Connection, id: EventId) -> Result<Event, StoreError> {
+    if has_payload(connection, id)? {
+        return with_payload(connection, id);
+    }
+    let sql = format!("SELECT {COLUMNS} FROM events WHERE id = ?1");
+    let record = connection
+        .prepare_cached(&sql)?
+        .query_row([id.as_bytes()], from_row)?;
+    Ok(Event {
+        id,
+        workspace: record.workspace,
+        event: record.event,
+        resource: record.resource,
+        resource_id: record.resource_id,
+        payload: "{}".into(),
+        created_by: record.created_by,
+        created_at: record.created_at,
+    })
+}
+
+/// Whether there is something to deliver of an event.
+pub(crate) fn has_payload(connection: &Connection, id: EventId) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM event_payloads WHERE event = ?1";
+    Ok(connection.prepare_cached(sql)?.exists([id.as_bytes()])?)
+}
+
 /// What the deliveries of events have become during a command, until their events are told.
 #[derive(Default)]
 #[must_use = "the events' counters must be written"]

@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0009_usage.sql"),
     include_str!("../migrations/0010_publishable_keys.sql"),
     include_str!("../migrations/0011_workspace_deletion.sql"),
+    include_str!("../migrations/0012_retention.sql"),
 ];
 
 /// The version that this program writes.

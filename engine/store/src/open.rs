@@ -124,6 +124,8 @@ fn patiently(mut work: impl FnMut() -> rusqlite::Result<()>) -> rusqlite::Result
 
 fn prepare(connection: &mut Connection, synchronous: Synchronous) -> rusqlite::Result<()> {
     if application_id(connection)? != APPLICATION_ID {
+        // Lets space be given back later; it must be said before there is anything in the file.
+        connection.pragma_update(None, "auto_vacuum", "incremental")?;
         connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     }
     connection.pragma_update(None, "journal_mode", "wal")?;

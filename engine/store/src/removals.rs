@@ -72,7 +72,12 @@ fn delete(
         .prepare_cached(sql)?
         .execute(params![id.as_bytes(), now.0])?;
     // Few, and looked up in many ways.
-    for table in ["publishable_keys", "workspace_limits", "replays"] {
+    for table in [
+        "publishable_keys",
+        "workspace_limits",
+        "replays",
+        "retention_marks",
+    ] {
         let sql = format!("DELETE FROM {table} WHERE workspace = ?1");
         connection.prepare_cached(&sql)?.execute([id.as_bytes()])?;
     }
@@ -94,6 +99,11 @@ pub(crate) const TABLES: &[(&str, &str)] = &[
         "idempotency_keys",
         "DELETE FROM idempotency_keys WHERE workspace = ?1
              AND key IN (SELECT key FROM idempotency_keys WHERE workspace = ?1 LIMIT ?2)",
+    ),
+    (
+        "retention_late",
+        "DELETE FROM retention_late WHERE workspace = ?1 AND (part, event) IN (
+             SELECT part, event FROM retention_late WHERE workspace = ?1 LIMIT ?2)",
     ),
     (
         "sessions",
@@ -158,39 +168,59 @@ fn step(connection: &Connection, id: WorkspaceId) -> Result<RemovalStep, StoreEr
     Ok(RemovalStep { rows, done: gone })
 }
 
-/// Deletes events with all that came of them, an event last: whatever moves a delivery finds its event.
 fn remove_events(connection: &Connection, workspace: WorkspaceId) -> Result<usize, StoreError> {
     let oldest =
         "SELECT id FROM events INDEXED BY events_of_workspace WHERE workspace = ?1 ORDER BY id LIMIT ?2";
     let mut rows = 0;
     for event in ids(connection, oldest, workspace.as_bytes(), STEP)? {
-        let deliveries = "SELECT id FROM deliveries WHERE event = ?1 LIMIT ?2";
-        for delivery in ids(connection, deliveries, &event, STEP - rows)? {
-            for sql in [
-                "DELETE FROM attempt_responses WHERE attempt IN (SELECT id FROM attempts WHERE delivery = ?1)",
-                "DELETE FROM attempts WHERE delivery = ?1",
-                "DELETE FROM deliveries WHERE id = ?1",
-            ] {
-                rows += connection.prepare_cached(sql)?.execute([&delivery])?;
-            }
-            if rows >= STEP {
-                return Ok(rows);
-            }
-        }
-        for sql in [
-            "DELETE FROM event_payloads WHERE event = ?1",
-            "DELETE FROM events WHERE id = ?1",
-        ] {
-            rows += connection.prepare_cached(sql)?.execute([&event])?;
-        }
+        rows += remove_event(connection, &event, STEP - rows)?.rows;
         if rows >= STEP {
-            return Ok(rows);
+            break;
         }
     }
     Ok(rows)
 }
 
-fn ids(connection: &Connection, sql: &str, of: &[u8; 16], most: usize) -> Result<Vec<[u8; 16]>, StoreError> {
+/// Deletes an event with all that came of it, as far as about `most` rows go. The payload is first:
+/// without it nothing can be tried again; the event last: whatever moves a delivery finds its event.
+pub(crate) fn remove_event(
+    connection: &Connection,
+    event: &[u8; 16],
+    most: usize,
+) -> Result<RemovalStep, StoreError> {
+    let delete = |sql: &str, id: &[u8; 16]| connection.prepare_cached(sql)?.execute([id]);
+    let mut rows = delete("DELETE FROM event_payloads WHERE event = ?1", event)?;
+    let deliveries = "SELECT id FROM deliveries WHERE event = ?1 LIMIT ?2";
+    for delivery in ids(connection, deliveries, event, most)? {
+        rows += remove_attempts(connection, &delivery)?;
+        rows += delete("DELETE FROM deliveries WHERE id = ?1", &delivery)?;
+        if rows >= most {
+            return Ok(RemovalStep { rows, done: false });
+        }
+    }
+    rows += delete("DELETE FROM events WHERE id = ?1", event)?;
+    Ok(RemovalStep { rows, done: true })
+}
+
+/// Deletes the attempts of a delivery, with the answers to them.
+pub(crate) fn remove_attempts(connection: &Connection, delivery: &[u8; 16]) -> Result<usize, StoreError> {
+    let mut rows = 0;
+    for sql in [
+        "DELETE FROM attempt_responses WHERE attempt IN (SELECT id FROM attempts WHERE delivery = ?1)",
+        "DELETE FROM attempts WHERE delivery = ?1",
+    ] {
+        rows += connection.prepare_cached(sql)?.execute([delivery])?;
+    }
+    Ok(rows)
+}
+
+/// At most `most` of the ids that a query gives of something.
+pub(crate) fn ids(
+    connection: &Connection,
+    sql: &str,
+    of: &[u8; 16],
+    most: usize,
+) -> Result<Vec<[u8; 16]>, StoreError> {
     let mut statement = connection.prepare_cached(sql)?;
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     let rows = statement.query_map(params![of, most], |row| row.get(0))?;

@@ -368,7 +368,7 @@ fn bounds(filter: &Filter, behind: Option<[u8; 16]>) -> ([u8; 16], [u8; 16]) {
 }
 
 /// An id below all that are made at this time, and above all that were made before.
-fn first_id(at: Timestamp) -> [u8; 16] {
+pub(crate) fn first_id(at: Timestamp) -> [u8; 16] {
     let mut id = [0; 16];
     let milliseconds = u64::try_from(at.0).unwrap_or(0).to_be_bytes();
     id[..6].copy_from_slice(&milliseconds[2..]);
@@ -391,6 +391,8 @@ fn count(
 }
 
 fn rows(connection: &Connection, replay: &Replay, most: u32) -> Result<ReplayRows, StoreError> {
+    // One state of the database: an event that is listed is there when it is read.
+    let _snapshot = connection.unchecked_transaction()?;
     let (bounds, limit) = (bounds(&replay.filter, replay.behind), i64::from(most));
     let made_at = replay.created_at.0;
     let (sql, values) = ids(
@@ -410,7 +412,7 @@ fn rows(connection: &Connection, replay: &Replay, most: u32) -> Result<ReplayRow
         Rules::Current => ReplayRows::Events(
             found
                 .into_iter()
-                .map(|id| events::with_payload(connection, EventId::from_bytes(id)))
+                .map(|id| events::with_what_is_left(connection, EventId::from_bytes(id)))
                 .collect::<Result<_, _>>()?,
         ),
     })
@@ -482,6 +484,7 @@ fn again(
     let meant = before.workspace == replay.workspace
         && replay.filter.statuses.contains(&before.state.status)
         && before.completed_at.is_some_and(|at| at <= replay.created_at)
+        && events::has_payload(connection, before.event)?
         && rules::destination(connection, before.rule)?.is_some();
     let (true, Ok(state)) = (meant, before.state.replay(now)) else {
         return Ok(false);
@@ -501,6 +504,11 @@ fn match_anew(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let event = &acceptance.event;
+    if !events::has_payload(connection, event.id)? {
+        // There is nothing to deliver, and perhaps not even the event any more.
+        replay.skipped += 1;
+        return Ok(());
+    }
     let mut touched = false;
     for wanted in &acceptance.deliveries {
         if let Some(known) = known(connection, event.id, wanted.rule)? {

@@ -115,6 +115,11 @@ impl From<RetryError> for ApiError {
                 code: "rule_deleted",
                 message: "The rule was deleted; nothing says any more what to do with the event.".into(),
             },
+            RetryError::PayloadGone => Self::Conflict {
+                code: "payload_gone",
+                message: "The payload of this event is no longer kept: there is nothing to deliver again."
+                    .into(),
+            },
             RetryError::InFlight => Self::TooEarly("An attempt is under way."),
             RetryError::Imminent => Self::TooEarly("The next attempt is due within two seconds."),
             RetryError::Store(error) => error.into(),

@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use crate::App;
 use crate::caller::Caller;
 use crate::error::ApiError;
-use crate::explain;
+use crate::explain::{self, PAYLOAD_GONE};
 use crate::extract::{Form, Members, id, object, text, text_where};
 use crate::permission::Permission;
 use crate::rules::{self, EVENT_RULE, LABEL_RULE, NO_RULE, RESOURCE_ID_RULE};
@@ -226,8 +226,6 @@ async fn one(app: &App, caller: &Caller, route: &Route, record: &EventRecord) ->
         )
     })
 }
-
-const PAYLOAD_GONE: &str = "The payload is no longer kept, so the condition cannot be asked.";
 
 impl Held {
     fn new(record: &EventRecord, outcome: &'static str, reason: String) -> Self {

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use heddle_core::delivery::Status;
 use heddle_core::id::EventId;
 use heddle_store::{CancelError, EventFilter, Page};
@@ -86,11 +86,9 @@ pub async fn payload(
     Ids(id): Ids<EventId>,
 ) -> Result<Response, ApiError> {
     let event = app.store.event(caller.reach(), id).await?.ok_or(NO_EVENT)?;
-    let payload = app
-        .store
-        .event_payload(caller.reach(), id)
-        .await?
-        .ok_or(NO_EVENT)?;
+    let Some(payload) = app.store.event_payload(caller.reach(), id).await? else {
+        return Ok(Json(views::event_without_payload(&event)).into_response());
+    };
     views::event_with_payload(&event, &payload)
         .map_err(|error| ApiError::Internal(format!("a stored payload is no JSON: {error}")))
 }

@@ -56,6 +56,9 @@ struct Led {
     status: &'static str,
 }
 
+/// What is said where a condition would need a payload that is past its time.
+pub const PAYLOAD_GONE: &str = "The payload is no longer kept, so the condition cannot be asked.";
+
 /// A rule as it stands in the list: what matched comes first, and then by the ids of the rules.
 struct Entry<'a> {
     rule: RuleId,
@@ -63,6 +66,8 @@ struct Entry<'a> {
     kind: &'a str,
     route: Option<&'a Arc<Route>>,
     now: Option<Match>,
+    /// Its condition asks for a payload that is no longer kept.
+    unknown: bool,
     delivery: Option<&'a DeliveryRecord>,
 }
 
@@ -96,7 +101,8 @@ pub async fn event(
     let payload = app.store.event_payload(caller.reach(), id).await?;
     let deliveries = app.store.deliveries_of(id).await?;
     let routing = app.store.rules_of(record.workspace).await?;
-    let event = seen(&record, payload.ok_or(NO_EVENT)?);
+    let gone = payload.is_none();
+    let event = seen(&record, payload.unwrap_or_else(|| "{}".into()));
 
     let reach = caller.reach();
     let within = |rule: &Rule| reach.is_of_resource(rule.resource.as_deref(), rule.resource_id.as_deref());
@@ -108,6 +114,12 @@ pub async fn event(
     // The facts of an event are not shared between threads, so they end before the next wait.
     let page = {
         let mut entries = entries(&routes, &deliveries, &Facts::of(&event));
+        if gone {
+            // What a condition would say of a payload that is not there is nothing to be told.
+            for entry in &mut entries {
+                entry.unknown = entry.route.is_some_and(|route| route.depends_on_payload(&event));
+            }
+        }
         entries.retain(|entry| matched.is_none_or(|matched| matched == entry.delivery.is_some()));
         entries.retain(|entry| after.is_none_or(|after| entry.key() > after));
         entries.truncate(limit + 1);
@@ -167,6 +179,7 @@ fn entries<'a>(
             kind: delivery.map_or(&route.rule().kind, |delivery| &delivery.kind),
             route: Some(*route),
             now: Some(route.matches(facts)),
+            unknown: false,
             delivery,
         });
     }
@@ -176,6 +189,7 @@ fn entries<'a>(
         kind: &delivery.kind,
         route: None,
         now: None,
+        unknown: false,
         delivery: Some(delivery),
     }));
     entries.sort_by_key(Entry::key);
@@ -188,6 +202,7 @@ fn explained(entry: &Entry<'_>, event: &EventRecord, facts: &Facts<'_>) -> Expla
     let made_later = rule.is_some_and(|rule| rule.created_at > event.created_at);
     let (outcome, reason) = match (&entry.now, entry.delivery) {
         (None, _) => ("matched", "It matched, and was deleted since.".to_owned()),
+        (Some(_), Some(_)) if entry.unknown => ("matched", format!("It matched. {PAYLOAD_GONE}")),
         (Some(Match::Matched), Some(_)) => ("matched", "It matched.".to_owned()),
         (Some(other), Some(_)) => (
             "matched",
@@ -197,16 +212,18 @@ fn explained(entry: &Entry<'_>, event: &EventRecord, facts: &Facts<'_>) -> Expla
             "created_later",
             "It was made after the event was accepted.".to_owned(),
         ),
+        (Some(_), None) if entry.unknown => ("payload_gone", PAYLOAD_GONE.to_owned()),
         (Some(Match::Matched), None) => (
             "changed_since",
             "It did not match then; it would now, as it was changed.".to_owned(),
         ),
         (Some(other), None) => (other.as_str(), told(other, rule, event)),
     };
-    let asked = matches!(
-        entry.now,
-        Some(Match::Matched | Match::ConditionFalse | Match::ConditionFailed(_))
-    );
+    let asked = !entry.unknown
+        && matches!(
+            entry.now,
+            Some(Match::Matched | Match::ConditionFalse | Match::ConditionFailed(_))
+        );
     Explained {
         rule: entry.rule,
         connection: entry.connection,
@@ -214,7 +231,10 @@ fn explained(entry: &Entry<'_>, event: &EventRecord, facts: &Facts<'_>) -> Expla
         matched: entry.delivery.is_some(),
         outcome,
         reason,
-        now: entry.now.as_ref().map(Match::as_str),
+        now: match entry.unknown {
+            true => Some("payload_gone"),
+            false => entry.now.as_ref().map(Match::as_str),
+        },
         changed_since,
         rule_deleted: rule.is_none(),
         connection_active: true,

@@ -1,10 +1,10 @@
-//! What a workspace may do, read and written. There is no limit but the ones that the operator sets, for
+//! What a workspace may do and for how long its history is kept, read and written. There is no limit but the ones that the operator sets, for
 //! all workspaces in the configuration and for one of them here.
 
 use axum::Json;
 use axum::extract::State;
 use heddle_core::id::WorkspaceId;
-use heddle_core::quota::Limits;
+use heddle_core::quota::{Limits, MAX_DAYS};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -17,7 +17,15 @@ use crate::workspaces;
 /// The highest quota.
 const MAX_QUOTA: u64 = 1_000_000_000_000;
 
-const MEMBERS: [&str; 4] = ["rate", "events_per_month", "connections", "rules"];
+const MEMBERS: [&str; 7] = [
+    "rate",
+    "events_per_month",
+    "connections",
+    "rules",
+    "payload_days",
+    "attempt_days",
+    "event_days",
+];
 
 /// The limits of a workspace.
 #[derive(Debug, Serialize)]
@@ -63,8 +71,17 @@ pub async fn update(
         events_per_month: form.take("events_per_month", quota),
         connections: form.take("connections", quota),
         rules: form.take("rules", quota),
+        payload_days: form.take("payload_days", |value| days(value, 0)),
+        attempt_days: form.take("attempt_days", |value| days(value, 0)),
+        event_days: form.take("event_days", |value| days(value, 1)),
     };
     form.check()?;
+    if !limits.is_nested() {
+        return Err(ApiError::invalid(
+            "payload_days",
+            "must not be more than attempt_days, nor those more than event_days: an event takes along what belongs to it",
+        ));
+    }
     workspaces::own(&app, &caller, workspace).await?;
     // Whoever holds a key of one workspace must not be able to lift what it is held to.
     if caller.reach().workspaces.is_some() {
@@ -83,6 +100,15 @@ fn quota(value: &Value) -> Result<u64, String> {
         .as_u64()
         .filter(|quota| *quota <= MAX_QUOTA)
         .ok_or_else(|| format!("must be a whole number from 0 to {MAX_QUOTA}, or null"))
+}
+
+/// An event is kept for as long as the key that it may be sent again under, which is a day.
+fn days(value: &Value, least: u32) -> Result<u32, String> {
+    value
+        .as_u64()
+        .and_then(|days| u32::try_from(days).ok())
+        .filter(|days| (least..=MAX_DAYS).contains(days))
+        .ok_or_else(|| format!("must be a whole number from {least} to {MAX_DAYS}, or null"))
 }
 
 async fn answer(app: &App, workspace: WorkspaceId) -> Result<Json<LimitsAnswer>, ApiError> {

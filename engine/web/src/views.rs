@@ -220,6 +220,14 @@ pub fn event_with_rule_events(of: &EventRecord, deliveries: &[DeliveryRecord]) -
     shown
 }
 
+/// An event whose payload is past its time.
+pub fn event_without_payload(of: &EventRecord) -> Value {
+    let mut shown = event(of);
+    shown["payload"] = Value::Null;
+    shown["payload_gone"] = Value::Bool(true);
+    shown
+}
+
 /// An event with its payload, byte for byte as it was sent.
 pub fn event_with_payload(of: &EventRecord, payload: &str) -> serde_json::Result<Response> {
     #[derive(Serialize)]

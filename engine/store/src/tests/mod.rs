@@ -34,6 +34,7 @@ mod opening;
 mod property;
 mod removals;
 mod replays;
+mod retention;
 mod sessions;
 mod simulated;
 mod tenancy;

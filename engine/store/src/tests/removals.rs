@@ -25,6 +25,7 @@ const BESIDE: &[&str] = &[
     "publishable_keys",
     "workspace_limits",
     "replays",
+    "retention_marks",
 ];
 
 const TEXT: &str = "mesh_pub_live_a_b";
@@ -145,7 +146,14 @@ impl World {
             .await
             .unwrap();
         let connection = *destination.id.as_bytes();
+        let workspace = *tenant.workspace.as_bytes();
         self.query(move |db| {
+            for sql in [
+                "INSERT INTO retention_marks VALUES (?1, 'payload', ?1)",
+                "INSERT INTO retention_late VALUES (?1, 'payload', ?1, 0)",
+            ] {
+                db.execute(sql, [workspace])?;
+            }
             for sql in [
                 "INSERT INTO catalogs VALUES (?1, ?1, '1', '{}', 'mk_test', 0, 0, 0)",
                 "INSERT INTO choices VALUES (?1, 'a', 'b', '', '', '{}', 0)",

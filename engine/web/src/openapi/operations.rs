@@ -171,7 +171,10 @@ fn events() -> Vec<Operation> {
             .says("Read an event", "With its deliveries, which are called rule events here.")
             .gives::<Event>(200),
         get("/events/{event}/payload", TAG, "getEventPayload")
-            .says("Read an event with its payload", "Byte for byte as it was sent.")
+            .says(
+                "Read an event with its payload",
+                "Byte for byte as it was sent. `null`, with `payload_gone`, when it is past its time.",
+            )
             .gives::<EventWithPayload>(200),
         get("/events/{event}/explain", TAG, "explainEvent")
             .says("Read why each rule matched or did not", "The rules of now against an event of then; what changed since is marked. Those that matched come first.")
@@ -594,7 +597,7 @@ fn usage() -> Vec<Operation> {
                 "Set the limits of a workspace",
                 "They take the place of those set before; what is absent or `null` is as for all.",
             )
-            .takes::<PutLimits>(json!({"rate": "100/1s", "events_per_month": 1_000_000}))
+            .takes::<PutLimits>(json!({"rate": "100/1s", "events_per_month": 1_000_000, "payload_days": 7, "attempt_days": 30, "event_days": 90}))
             .gives::<WorkspaceLimits>(200),
     ]
 }

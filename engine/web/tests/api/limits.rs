@@ -30,7 +30,8 @@ async fn without_limits_no_answer_speaks_of_them() {
         .get(&format!("/api/v1/workspaces/{workspace}/limits"))
         .await
         .expect(200);
-    let none = json!({"rate": null, "events_per_month": null, "connections": null, "rules": null});
+    let none = json!({"rate": null, "events_per_month": null, "connections": null, "rules": null,
+                      "payload_days": null, "attempt_days": null, "event_days": null});
     assert_eq!((&limits["limits"], &limits["own"]), (&none, &none));
 }
 

@@ -14,6 +14,7 @@ mod limits;
 mod mappings;
 mod plugin;
 mod publishable_keys;
+mod retention;
 mod rules;
 mod sessions;
 mod snapshot;

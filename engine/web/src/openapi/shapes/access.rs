@@ -235,6 +235,15 @@ pub struct LimitSet {
     connections: Option<u64>,
     #[schema(required)]
     rules: Option<u64>,
+    /// Days for which payloads are kept after their event ended; `null` is for ever.
+    #[schema(required)]
+    payload_days: Option<u32>,
+    /// The same of attempts and their answers.
+    #[schema(required)]
+    attempt_days: Option<u32>,
+    /// The same of events and their deliveries.
+    #[schema(required)]
+    event_days: Option<u32>,
 }
 
 #[derive(ToSchema)]
@@ -252,6 +261,14 @@ pub struct PutLimits {
     events_per_month: Option<u64>,
     connections: Option<u64>,
     rules: Option<u64>,
+    /// Not more than `attempt_days`.
+    #[schema(maximum = 36_500)]
+    payload_days: Option<u32>,
+    /// Not more than `event_days`.
+    #[schema(maximum = 36_500)]
+    attempt_days: Option<u32>,
+    #[schema(minimum = 1, maximum = 36_500)]
+    event_days: Option<u32>,
 }
 
 #[derive(ToSchema)]

@@ -95,9 +95,11 @@ pub struct EventWithPayload {
     #[schema(inline)]
     #[serde(flatten)]
     event: Event,
-    /// Byte for byte as it was sent.
-    #[schema(value_type = Object)]
+    /// Byte for byte as it was sent; `null` when it is no longer kept.
+    #[schema(value_type = Option<Object>, required)]
     payload: Value,
+    /// Only there, and `true`, when the payload is past its time.
+    payload_gone: Option<bool>,
 }
 
 /// A delivery: one event by one rule.
