@@ -40,8 +40,9 @@ guest-toolchain:
 nextest:
 	@command -v cargo-nextest >/dev/null || cargo install cargo-nextest --locked
 
-# The engine's figures beside references of the same run; about five minutes. The table and the raw
-# data land in target/bench. To see only that it works: make bench BENCH=--quick
+# The engine's figures beside references of the same run. The table, the raw data and curves land in
+# target/bench. To see only that it works: make bench BENCH=--quick. One part: BENCH="--only history".
+# Twenty minutes of moderate load, which is not part of it: BENCH="--only soak"
 bench: guest-toolchain
 	cargo build --release --locked -p heddle -p heddle-bench
 	target/release/heddle-bench $(BENCH)

@@ -21,7 +21,7 @@ use crate::template::Template;
 const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
 
 /// Answers that come later than this after the run's end fail it.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One keep-alive connection.
 pub struct Line {
@@ -84,9 +84,22 @@ pub struct Seen {
 
 /// A caller's part of [`Seen`].
 #[derive(Default)]
-struct Notes {
+pub struct Notes {
     answers: Vec<u32>,
     refused: BTreeMap<u16, u64>,
+}
+
+impl Notes {
+    /// The events from `first` on, emitted at an instant, were answered with `status`.
+    pub fn enter(&mut self, ledger: &Ledger, (first, emitted): (u64, u64), events: usize, status: u16) {
+        if (200..300).contains(&status) && status != 207 {
+            ledger.accept(first, events);
+            self.answers
+                .push(u32::try_from(ledger.micros().saturating_sub(emitted)).unwrap_or(u32::MAX));
+        } else {
+            *self.refused.entry(status).or_default() += 1;
+        }
+    }
 }
 
 /// Posts from `callers` connections, each as soon as its last answer came, for the time `lasting`
@@ -191,20 +204,13 @@ async fn post(
     (first, emitted): (u64, u64),
     notes: &mut Notes,
 ) -> Result<()> {
-    let events = template.events();
     let (status, _) = line.exchange(template.fill(first, emitted)).await?;
-    if (200..300).contains(&status) && status != 207 {
-        ledger.accept(first, events);
-        notes
-            .answers
-            .push(u32::try_from(ledger.micros().saturating_sub(emitted)).unwrap_or(u32::MAX));
-    } else {
-        *notes.refused.entry(status).or_default() += 1;
-    }
+    notes.enter(ledger, (first, emitted), template.events(), status);
     Ok(())
 }
 
-async fn gather(mut running: JoinSet<Result<Notes>>, limit: Duration) -> Result<Seen> {
+/// Waits for the callers, for at most `limit`, and puts together what they saw.
+pub async fn gather(mut running: JoinSet<Result<Notes>>, limit: Duration) -> Result<Seen> {
     let mut answers = Vec::new();
     let mut seen = Seen::default();
     let all = async {

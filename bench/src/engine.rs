@@ -35,6 +35,7 @@ pub struct Home {
     program: PathBuf,
     folder: tempfile::TempDir,
     log: PathBuf,
+    settings: Vec<(&'static str, String)>,
 }
 
 impl Home {
@@ -49,7 +50,19 @@ impl Home {
             program: program.to_owned(),
             folder,
             log: beside.join("engine.log"),
+            settings: Vec::new(),
         })
+    }
+
+    /// The same with a setting, as its environment variable is called.
+    pub fn with(mut self, variable: &'static str, value: impl Into<String>) -> Self {
+        self.settings.push((variable, value.into()));
+        self
+    }
+
+    /// The file of the database.
+    pub fn database(&self) -> PathBuf {
+        self.folder.path().join("heddle.db")
     }
 
     /// Runs the program with `arguments` to its end and returns what it printed.
@@ -78,6 +91,11 @@ impl Home {
             .sum()
     }
 
+    /// The bytes of one file of the data folder; zero when it is not there.
+    pub fn file(&self, name: &str) -> u64 {
+        std::fs::metadata(self.folder.path().join(name)).map_or(0, |file| file.len())
+    }
+
     /// The program with only the settings of the bench: those of the caller's shell would make
     /// figures that nobody can repeat.
     fn command(&self, arguments: &[&str]) -> Command {
@@ -94,9 +112,18 @@ impl Home {
             .env("HEDDLE_LISTEN", "127.0.0.1:0")
             .env("HEDDLE_EGRESS_ALLOW_HTTP", "true")
             .env("HEDDLE_EGRESS_ALLOW_NETWORKS", "127.0.0.0/8")
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
         command
     }
+}
+
+/// A workspace of an engine.
+pub struct Workspace {
+    /// Its id.
+    pub id: String,
+    /// The header that emits into it, with the line's end.
+    pub header: String,
 }
 
 /// A running engine. Dropped, it is killed.
@@ -188,41 +215,89 @@ impl<'a> Engine<'a> {
         bail!("the engine did not stop within {} s", LONGEST_STOP.as_secs())
     }
 
+    /// Kills it, as a crash or an impatient operator would.
+    pub fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// Makes a workspace in which the receiver's hooks `0..hooks` each get every event through a
     /// signed webhook connection of their own. Returns the header that emits into it.
     pub async fn workspace(&mut self, name: &str, receiver: &Receiver, hooks: u32) -> Result<String> {
-        let workspace = self.create("/workspaces", &json!({"name": name})).await?;
-        let id = text(&workspace, "/workspace/id")?;
+        let workspace = self.tenant(name).await?;
         for hook in 0..hooks {
             let connection = self
-                .create(
-                    "/connections",
-                    &json!({"workspace": id, "type": "webhook", "name": format!("Hook {hook}"), "metadata": {
-                        "url": receiver.url(hook), "signing_scheme": "standard_webhooks",
-                        "signing_secret": SIGNING_SECRET, "skip_url_test": true}}),
-                )
+                .webhook(&workspace, &format!("Hook {hook}"), &receiver.url(hook))
                 .await?;
-            let connection = text(&connection, "/connection/id")?;
-            self.create(
-                "/rules",
-                &json!({"workspace": id, "connection": connection, "event": EVENT_NAME,
-                    "metadata": {"action": "send_webhook"}}),
-            )
-            .await?;
+            self.rule(&workspace, &connection, "send_webhook", EVENT_NAME)
+                .await?;
         }
-        let read = self.api("GET", &format!("/workspaces/{id}"), b"").await?;
-        Ok(format!(
-            "x-heddle-publishable-key: {}\r\n",
-            text(&read, "/publishable_key/public_key")?
-        ))
+        Ok(workspace.header)
     }
 
-    async fn create(&mut self, path: &str, body: &Value) -> Result<Value> {
+    /// Makes a workspace without anything in it.
+    pub async fn tenant(&mut self, name: &str) -> Result<Workspace> {
+        let workspace = self.create("/workspaces", &json!({"name": name})).await?;
+        let id = text(&workspace, "/workspace/id")?;
+        let read = self.api("GET", &format!("/workspaces/{id}"), b"").await?;
+        let key = text(&read, "/publishable_key/public_key")?;
+        Ok(Workspace {
+            header: format!("x-heddle-publishable-key: {key}\r\n"),
+            id,
+        })
+    }
+
+    /// Makes a signed webhook connection and returns its id.
+    pub async fn webhook(&mut self, workspace: &Workspace, name: &str, url: &str) -> Result<String> {
+        let metadata = json!({"url": url, "signing_scheme": "standard_webhooks",
+            "signing_secret": SIGNING_SECRET, "skip_url_test": true});
+        self.connection(workspace, "webhook", name, metadata).await
+    }
+
+    /// Makes a connection of any type and returns its id.
+    pub async fn connection(
+        &mut self,
+        workspace: &Workspace,
+        kind: &str,
+        name: &str,
+        metadata: Value,
+    ) -> Result<String> {
+        let body = json!({"workspace": workspace.id, "type": kind, "name": name, "metadata": metadata});
+        text(&self.create("/connections", &body).await?, "/connection/id")
+    }
+
+    /// Makes a rule that leads the events of a name to a connection.
+    pub async fn rule(
+        &mut self,
+        workspace: &Workspace,
+        connection: &str,
+        action: &str,
+        event: &str,
+    ) -> Result<Value> {
+        let body = json!({"workspace": workspace.id, "connection": connection, "event": event,
+            "metadata": {"action": action}});
+        self.create("/rules", &body).await
+    }
+
+    /// Open file descriptors.
+    pub fn descriptors(&self) -> Result<u64> {
+        process::descriptors(&self.pid())
+    }
+
+    /// The header by which a caller is known for the next half minute.
+    pub fn authorization(&mut self) -> Result<String> {
+        Ok(format!("authorization: Bearer {}\r\n", self.token()?))
+    }
+
+    /// Posts and returns what was made.
+    pub async fn create(&mut self, path: &str, body: &Value) -> Result<Value> {
         self.api("POST", path, body.to_string().as_bytes()).await
     }
 
-    async fn api(&mut self, method: &str, path: &str, body: &[u8]) -> Result<Value> {
-        let headers = format!("authorization: Bearer {}\r\n", self.token()?);
+    /// Any call of the API; an answer other than success is an error.
+    pub async fn api(&mut self, method: &str, path: &str, body: &[u8]) -> Result<Value> {
+        let headers = self.authorization()?;
         let request = http::request(method, &format!("/api/v1{path}"), &headers, body);
         let mut line = Line::open(self.address).await?;
         let (status, answer) = line
@@ -288,7 +363,8 @@ fn listening_on(line: &str) -> Option<SocketAddr> {
         .ok()
 }
 
-fn text(value: &Value, pointer: &str) -> Result<String> {
+/// The text at a place of an answer.
+pub fn text(value: &Value, pointer: &str) -> Result<String> {
     value
         .pointer(pointer)
         .and_then(Value::as_str)

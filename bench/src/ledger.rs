@@ -14,6 +14,9 @@ use crate::figures::Samples;
 /// the receiver's hooks that have seen it.
 const ACCEPTED: u16 = 1 << 15;
 
+/// The bit that says that the receiver refused the event once, as it was told to.
+const REFUSED: u16 = 1 << 14;
+
 /// The mark in an event's payload: `"bench":"000000000042-0000000001234567"`.
 pub const MARK_KEY: &[u8] = b"\"bench\":\"";
 const EVENT_DIGITS: usize = 12;
@@ -48,8 +51,11 @@ pub struct Ledger {
     first: u64,
     hooks: u32,
     entries: Box<[AtomicU16]>,
+    limit: AtomicU64,
     taken: AtomicU64,
     accepted: AtomicU64,
+    refused: AtomicU64,
+    watched: AtomicU64,
     delivered: AtomicU64,
     repeated: AtomicU64,
     unsigned: AtomicU64,
@@ -66,8 +72,11 @@ impl Ledger {
             first,
             hooks,
             entries: (0..capacity).map(|_| AtomicU16::new(0)).collect(),
+            limit: AtomicU64::new(capacity as u64),
             taken: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            watched: AtomicU64::new(0),
             delivered: AtomicU64::new(0),
             repeated: AtomicU64::new(0),
             unsigned: AtomicU64::new(0),
@@ -81,10 +90,17 @@ impl Ledger {
         u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
-    /// The numbers for `count` events: the first of them, or nothing when the ledger is full.
+    /// From now on as many events may be emitted, all together; never more than the capacity.
+    pub fn allow(&self, events: u64) {
+        self.limit.store(events.min(self.entries.len() as u64), Relaxed);
+    }
+
+    /// The numbers for `count` events: the first of them, or nothing when no more may be emitted.
     pub fn take(&self, count: usize) -> Option<u64> {
-        let before = self.taken.fetch_add(count as u64, Relaxed);
-        (before + count as u64 <= self.entries.len() as u64).then_some(self.first + before)
+        let limit = self.limit.load(Relaxed);
+        let after = |taken: u64| Some(taken + count as u64).filter(|after| *after <= limit);
+        let before = self.taken.fetch_update(Relaxed, Relaxed, after).ok()?;
+        Some(self.first + before)
     }
 
     /// The engine has answered that it accepted `count` events from `event` on.
@@ -102,21 +118,52 @@ impl Ledger {
     pub fn receive(&self, hook: u32, event: u64, emitted: u64, signed: bool) {
         let Some(entry) = self.entry(event) else { return };
         let bit = 1 << hook;
-        if entry.fetch_or(bit, Relaxed) & bit != 0 {
+        let now = self.micros();
+        let _ = self.watched.compare_exchange(0, now, Relaxed, Relaxed);
+        let before = entry.fetch_or(bit, Relaxed);
+        if before & bit != 0 {
             self.repeated.fetch_add(1, Relaxed);
             return;
         }
-        let now = self.micros();
-        let latency = u32::try_from(now.saturating_sub(emitted)).unwrap_or(u32::MAX);
-        self.latencies
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(latency);
+        // The time of one that was refused is that of the retry schedule.
+        if before & REFUSED == 0 {
+            let latency = u32::try_from(now.saturating_sub(emitted)).unwrap_or(u32::MAX);
+            self.latencies
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(latency);
+        }
         if !signed {
             self.unsigned.fetch_add(1, Relaxed);
         }
         self.last.store(now, Relaxed);
         self.delivered.fetch_add(1, Relaxed);
+    }
+
+    /// The receiver refuses the event; whether it is the first time.
+    pub fn refuse(&self, event: u64) -> bool {
+        let first = self
+            .entry(event)
+            .is_some_and(|entry| entry.fetch_or(REFUSED, Relaxed) & REFUSED == 0);
+        if first {
+            self.refused.fetch_add(1, Relaxed);
+        }
+        first
+    }
+
+    /// How many events were refused.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Relaxed)
+    }
+
+    /// From here on, the next delivery is looked out for: see [`Self::seen`].
+    pub fn watch(&self) {
+        self.watched.store(0, Relaxed);
+    }
+
+    /// The instant of the first delivery since [`Self::watch`], if one came.
+    pub fn seen(&self) -> Option<u64> {
+        Some(self.watched.load(Relaxed)).filter(|at| *at > 0)
     }
 
     /// Whether every accepted event has been seen by as many hooks as it should be.
@@ -127,6 +174,16 @@ impl Ledger {
     /// Events accepted so far.
     pub fn accepted(&self) -> u64 {
         self.accepted.load(Relaxed)
+    }
+
+    /// Different deliveries that the receiver saw so far.
+    pub fn delivered(&self) -> u64 {
+        self.delivered.load(Relaxed)
+    }
+
+    /// The latencies since they were last taken out; those are no longer in the account.
+    pub fn take_latencies(&self) -> Vec<u32> {
+        std::mem::take(&mut *self.latencies.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Closes the books. `started` is the instant of the first emission.
@@ -141,18 +198,17 @@ impl Ledger {
             .map(|entry| u64::from((all & !entry).count_ones()))
             .sum();
         let unaccepted = entries()
-            .filter(|entry| entry & ACCEPTED == 0 && *entry != 0)
+            .filter(|entry| entry & ACCEPTED == 0 && entry & !REFUSED != 0)
             .count() as u64;
-        let latencies = std::mem::take(&mut *self.latencies.lock().unwrap_or_else(PoisonError::into_inner));
         Account {
             accepted: self.accepted(),
-            delivered: self.delivered.load(Relaxed),
+            delivered: self.delivered(),
             missing,
             unaccepted,
             repeated: self.repeated.load(Relaxed),
             unsigned: self.unsigned.load(Relaxed),
             took: Duration::from_micros(self.last.load(Relaxed).saturating_sub(started)),
-            latencies: Samples::new(latencies),
+            latencies: Samples::new(self.take_latencies()),
         }
     }
 
@@ -272,5 +328,30 @@ mod tests {
             (1, 1, 1, 1)
         );
         assert_eq!(account.latencies.len(), 4);
+    }
+
+    #[test]
+    fn no_more_is_emitted_than_was_allowed_so_far() {
+        let ledger = Ledger::new(Instant::now(), 0, 5, 1);
+        ledger.allow(2);
+        assert_eq!((ledger.take(2), ledger.take(1)), (Some(0), None));
+        ledger.allow(100);
+        assert_eq!((ledger.take(3), ledger.take(1)), (Some(2), None));
+    }
+
+    #[test]
+    fn what_was_refused_is_missing_until_it_is_delivered_and_has_no_latency() {
+        let ledger = Ledger::new(Instant::now(), 0, 2, 1);
+        ledger.take(2);
+        ledger.accept(0, 2);
+        ledger.watch();
+        assert!(ledger.refuse(0) && !ledger.refuse(0));
+        assert_eq!((ledger.seen(), ledger.is_complete()), (None, false));
+        ledger.receive(0, 1, 0, true);
+        assert!(!ledger.is_complete());
+        ledger.receive(0, 0, 0, true);
+        let account = ledger.account(0);
+        assert_eq!((ledger.refused(), account.missing, account.unaccepted), (1, 0, 0));
+        assert_eq!(account.latencies.len(), 1);
     }
 }

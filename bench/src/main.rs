@@ -3,22 +3,33 @@
 //! engine share the machine, on loopback. Every run is bounded in time and in events and stops by
 //! itself. The table goes to the terminal; it and the raw data go to the results folder.
 
+mod backlog;
 mod bulk;
 mod client;
+mod connections;
 mod engine;
+mod fair;
 mod figures;
+mod gauge;
+mod history;
 mod http;
 mod latency;
 mod ledger;
 mod matching;
+mod pages;
+mod plain;
+mod plot;
 mod process;
 mod receiver;
 mod report;
 mod round;
 mod sandbox_step;
+mod soak;
 mod start;
+mod stored;
 mod template;
 mod throughput;
+mod trend;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -40,6 +51,9 @@ struct Options {
     /// Only this group; may be given several times
     #[arg(long, value_enum, value_name = "NAME")]
     only: Vec<Group>,
+    /// How long `--only soak` lasts; at most a day, since history of a day ends during it
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1440))]
+    soak_minutes: u32,
     /// The program to measure [default: heddle beside this program]
     #[arg(long, value_name = "FILE")]
     heddle: Option<PathBuf>,
@@ -63,6 +77,16 @@ enum Group {
     Throughput,
     /// Bulk requests of 100 events
     Bulk,
+    /// A million deliveries waiting: memory, and starts after kill -9
+    Backlog,
+    /// Five million deliveries stored: pages of history, cost of a delivery
+    History,
+    /// From 1 to 10,000 connections: cost of a delivery
+    Connections,
+    /// One tenant beside others, a dead destination, and limits as a receiver counts them
+    Fair,
+    /// Moderate load for a long time; only when it is asked for
+    Soak,
 }
 
 /// What the groups share.
@@ -129,7 +153,8 @@ fn run(options: &Options) -> Result<bool> {
         .enable_all()
         .build()?;
     for group in Group::value_variants() {
-        if !options.only.is_empty() && !options.only.contains(group) {
+        let asked_for = options.only.contains(group);
+        if !asked_for && (!options.only.is_empty() || *group == Group::Soak) {
             continue;
         }
         bench.say(&format!("{group:?} …"));
@@ -140,6 +165,11 @@ fn run(options: &Options) -> Result<bool> {
             Group::Latency => runtime.block_on(latency::run(&mut bench)),
             Group::Throughput => runtime.block_on(throughput::run(&mut bench)),
             Group::Bulk => runtime.block_on(bulk::run(&mut bench)),
+            Group::Backlog => runtime.block_on(backlog::run(&mut bench)),
+            Group::History => runtime.block_on(history::run(&mut bench)),
+            Group::Connections => runtime.block_on(connections::run(&mut bench)),
+            Group::Fair => runtime.block_on(fair::run(&mut bench)),
+            Group::Soak => runtime.block_on(soak::run(&mut bench, options.soak_minutes)),
         }
         // One group that cannot run does not take the others' figures with it.
         .unwrap_or_else(|error| bench.report.problem(format!("{group:?}: {error:#}")));

@@ -45,6 +45,13 @@ pub fn memory(pid: &str) -> Result<Memory> {
     parse_status(&text).with_context(|| format!("{path} is not understood"))
 }
 
+/// Open file descriptors of a process.
+pub fn descriptors(pid: &str) -> Result<u64> {
+    let path = format!("/proc/{pid}/fd");
+    let open = std::fs::read_dir(&path).with_context(|| format!("reading {path}"))?;
+    Ok(open.count() as u64)
+}
+
 /// `utime` and `stime` are the 14th and 15th fields; the 2nd is the program's name in parentheses,
 /// which may hold anything.
 fn parse_stat(text: &str) -> Option<f64> {
@@ -96,5 +103,6 @@ mod tests {
         assert!(memory("self").unwrap().resident > 0);
         assert!(cpu_seconds("self").unwrap() >= 0.0);
         assert!(running_seconds("self").unwrap() > 0.0);
+        assert!(descriptors("self").unwrap() > 2);
     }
 }

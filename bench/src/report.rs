@@ -26,6 +26,7 @@ pub struct Report {
     rows: Vec<Row>,
     raw: Map<String, Value>,
     problems: Vec<String>,
+    drawings: Vec<(&'static str, String)>,
 }
 
 impl Report {
@@ -53,6 +54,11 @@ impl Report {
     /// Adds raw data under a name.
     pub fn raw(&mut self, name: &str, value: Value) {
         self.raw.insert(name.to_owned(), value);
+    }
+
+    /// Adds a drawing, an SVG, that stands beside the raw data.
+    pub fn drawing(&mut self, name: &'static str, svg: String) {
+        self.drawings.push((name, svg));
     }
 
     /// Adds something that should not have happened: the figures beside it are not to be trusted.
@@ -119,6 +125,9 @@ impl Report {
         std::fs::write(&path, serde_json::to_vec_pretty(&raw)?)
             .with_context(|| format!("writing {}", path.display()))?;
         std::fs::write(folder.join(format!("{name}.md")), table)?;
+        for (drawing, svg) in &self.drawings {
+            std::fs::write(folder.join(format!("{name}-{drawing}.svg")), svg)?;
+        }
         Ok(path)
     }
 }

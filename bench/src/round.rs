@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use crate::client::{self, Seen};
 use crate::engine::Engine;
 use crate::ledger::{Account, latency_raw, per_second};
-use crate::process;
 use crate::receiver::Receiver;
 use crate::report::Report;
 use crate::template::Template;
+use crate::{plain, process};
 
 /// The callers of every run, as in the figures of peers.
 pub const CALLERS: usize = 64;
@@ -35,6 +35,8 @@ pub enum Load {
 pub enum Target<'a> {
     /// Straight at the receiver: the ceiling.
     Receiver,
+    /// Straight at the receiver too, by the HTTP client that applications use.
+    Plain,
     /// Through the engine.
     Engine(&'a Engine<'a>),
 }
@@ -90,16 +92,19 @@ impl Round {
     pub async fn run(plan: &Plan<'_>, receiver: &mut Receiver, report: &mut Report) -> Result<Self> {
         let engine_cpu = || match plan.target {
             Target::Engine(engine) => engine.cpu_seconds(),
-            Target::Receiver => Ok(0.0),
+            Target::Receiver | Target::Plain => Ok(0.0),
         };
         let address: SocketAddr = match plan.target {
             Target::Engine(engine) => engine.address,
-            Target::Receiver => receiver.address,
+            Target::Receiver | Target::Plain => receiver.address,
         };
         let ledger = receiver.open(plan.capacity, plan.hooks);
         let (engine_before, own_before, started) =
             (engine_cpu()?, process::cpu_seconds("self")?, ledger.micros());
         let seen = match plan.load {
+            Load::Pressed if matches!(plan.target, Target::Plain) => {
+                plain::press(address, CALLERS, plan.template, &ledger, plan.lasting).await?
+            }
             Load::Pressed => client::press(address, CALLERS, plan.template, &ledger, plan.lasting).await?,
             Load::Paced(rate) => {
                 client::pace(address, CALLERS, plan.template, &ledger, rate, plan.lasting).await?

@@ -13,8 +13,9 @@ use crate::template::Template;
 /// More events than any round emits.
 const CAPACITY: usize = 400_000;
 
-/// The fan-outs, with the deliveries a second and the share of the ceiling to be reached.
-const FAN_OUTS: [(u32, &str); 2] = [(1, "10,000/s and 0.22"), (10, "20,000/s and 0.43")];
+/// The fan-outs, with the deliveries a second to be reached and the share of what a plain client
+/// posts.
+const FAN_OUTS: [(u32, &str, &str); 2] = [(1, "10,000/s", "0.22"), (10, "20,000/s", "0.43")];
 
 /// What to reach in processor seconds for 10,000 deliveries.
 const CPU_GOAL: &str = "< 1.0 s";
@@ -23,9 +24,32 @@ const CPU_GOAL: &str = "< 1.0 s";
 struct Series {
     hooks: u32,
     goal: &'static str,
+    share: &'static str,
     through: Template,
     straight: Template,
-    laps: Vec<(Round, Round, Round)>,
+    laps: Vec<Lap>,
+}
+
+/// A round, the ceilings before and behind it, and the plain client's.
+struct Lap {
+    before: Round,
+    round: Round,
+    after: Round,
+    plain: Round,
+}
+
+impl Lap {
+    fn rate(round: &Round) -> f64 {
+        round.account.deliveries_per_second()
+    }
+
+    fn of_ceiling(&self) -> f64 {
+        Self::rate(&self.round) / f64::midpoint(Self::rate(&self.before), Self::rate(&self.after))
+    }
+
+    fn of_plain(&self) -> f64 {
+        Self::rate(&self.round) / Self::rate(&self.plain)
+    }
 }
 
 /// Runs the group.
@@ -33,7 +57,7 @@ pub async fn run(bench: &mut Bench) -> Result<()> {
     let home = Home::new(&bench.program, &bench.folder)?;
     let mut engine = Engine::start(&home).await?;
     let mut all = Vec::new();
-    for (hooks, goal) in FAN_OUTS {
+    for (hooks, goal, share) in FAN_OUTS {
         let header = engine
             .workspace(&format!("Fan-out {hooks}"), &bench.receiver, hooks)
             .await?;
@@ -42,6 +66,7 @@ pub async fn run(bench: &mut Bench) -> Result<()> {
         all.push(Series {
             hooks,
             goal,
+            share,
             through,
             straight,
             laps: Vec::new(),
@@ -72,13 +97,24 @@ pub async fn run(bench: &mut Bench) -> Result<()> {
             let before = bench.round(&ceiling).await?;
             let round = bench.round(&plan).await?;
             let after = bench.round(&ceiling).await?;
+            let plain = Plan {
+                name: "straight, plain client",
+                target: Target::Plain,
+                ..ceiling
+            };
+            let plain = bench.round(&plain).await?;
             if lap > 0 {
-                let [rate, before_rate, after_rate] =
-                    [&round, &before, &after].map(|round| number(round.account.deliveries_per_second()));
+                let [rate, before_rate, after_rate, plain_rate] =
+                    [&round, &before, &after, &plain].map(|round| number(Lap::rate(round)));
                 bench.say(&format!(
-                    "{name}: {rate} deliveries/s between {before_rate} and {after_rate} posts/s"
+                    "{name}: {rate} deliveries/s between {before_rate} and {after_rate} posts/s; a plain client {plain_rate}/s"
                 ));
-                series.laps.push((before, round, after));
+                series.laps.push(Lap {
+                    before,
+                    round,
+                    after,
+                    plain,
+                });
             }
         }
     }
@@ -88,8 +124,8 @@ pub async fn run(bench: &mut Bench) -> Result<()> {
     let mut raw = serde_json::Map::new();
     for series in &all {
         report(bench, series);
-        let laps = series.laps.iter().map(|(before, round, after)| {
-            json!({"before": before.raw(), "round": round.raw(), "after": after.raw()})
+        let laps = series.laps.iter().map(|lap| {
+            json!({"before": lap.before.raw(), "round": lap.round.raw(), "after": lap.after.raw(), "plain": lap.plain.raw()})
         });
         raw.insert(
             format!("fan_out_{}", series.hooks),
@@ -119,29 +155,17 @@ pub async fn run(bench: &mut Bench) -> Result<()> {
 
 fn report(bench: &mut Bench, series: &Series) {
     let hooks = series.hooks;
-    let rounds = |figure: &dyn Fn(&Round) -> f64| {
-        spread(
-            &series
-                .laps
-                .iter()
-                .map(|(_, round, _)| figure(round))
-                .collect::<Vec<_>>(),
-        )
-    };
+    let each = |figure: &dyn Fn(&Lap) -> f64| spread(&series.laps.iter().map(figure).collect::<Vec<_>>());
+    let rounds = |figure: &dyn Fn(&Round) -> f64| each(&|lap| figure(&lap.round));
     let ceilings = |figure: &dyn Fn(&Round) -> f64| {
         spread(
             &series
                 .laps
                 .iter()
-                .flat_map(|(before, _, after)| [figure(before), figure(after)])
+                .flat_map(|lap| [figure(&lap.before), figure(&lap.after)])
                 .collect::<Vec<_>>(),
         )
     };
-    let rate = |round: &Round| round.account.deliveries_per_second();
-    let ratio = |(before, round, after): &(Round, Round, Round)| {
-        rate(round) / f64::midpoint(rate(before), rate(after))
-    };
-    let ratios = spread(&series.laps.iter().map(ratio).collect::<Vec<_>>());
     let what = if hooks == 1 {
         "events accepted and delivered".to_owned()
     } else {
@@ -150,10 +174,20 @@ fn report(bench: &mut Bench, series: &Series) {
     };
     bench.report.row(
         &format!("fan-out {hooks}, {CALLERS} callers: {what}"),
-        format!("{}/s", rounds(&rate)),
-        format!("{}/s straight: the ceiling", ceilings(&rate)),
-        Some(ratios.median),
+        format!("{}/s", rounds(&Lap::rate)),
+        format!("{}/s straight: the ceiling", ceilings(&Lap::rate)),
+        Some(each(&Lap::of_ceiling).median),
         series.goal,
+    );
+    bench.report.row(
+        &format!("fan-out {hooks}: the same beside a plain HTTP client"),
+        format!("{}/s", rounds(&Lap::rate)),
+        format!(
+            "{}/s straight by hyper, {CALLERS} callers",
+            each(&|lap| Lap::rate(&lap.plain))
+        ),
+        Some(each(&Lap::of_plain).median),
+        series.share,
     );
     let latency = |percent: f64| move |round: &Round| round.account.latencies.thousandths(percent);
     let (p50, p99) = (rounds(&latency(50.0)).median, rounds(&latency(99.0)).median);

@@ -9,7 +9,7 @@ use toml::Table;
 
 /// The libraries that one part of the engine keeps to itself, and who may name them.
 const WARDS: &[(&str, &[&str])] = &[
-    ("rusqlite", &["engine/store"]),
+    ("rusqlite", &["engine/store", "bench"]),
     ("wasmtime", &["engine/sandbox"]),
     ("reqwest", &["engine/egress", "clients/rust", "tests", "bench"]),
     ("axum", &["engine/web", "engine/heddle", "tests", "bench"]),
