@@ -130,6 +130,7 @@ fn rule(n: u32) -> Rule {
         resource: None,
         resource_id: None,
         condition: (n < RULES / 10).then(|| CONDITION.into()),
+        order: None,
         metadata: Map::new(),
         mapping: None,
         active: true,

@@ -92,7 +92,12 @@ CREATE TABLE deliveries (
     created_at INTEGER NOT NULL,
     started_at INTEGER,
     claimed_at INTEGER,
-    completed_at INTEGER,
+    completed_at INTEGER, ordering_key BLOB, place INTEGER, turn TEXT CHECK (turn IN ('taken', 'waits', 'holds'))
+    CHECK (ordering_key IS NULL OR length(ordering_key) = 16)
+    CHECK ((place IS NULL) = (ordering_key IS NULL))
+    CHECK (coalesce(turn IN ('taken', 'waits'), 0) = (ordering_key IS NOT NULL AND completed_at IS NULL))
+    CHECK (turn IS NOT 'waits' OR due_at IS NOT NULL)
+    CHECK (turn IS NOT 'holds' OR (ordering_key IS NOT NULL AND status = 'failed')),
     CHECK ((due_at IS NOT NULL) = (status IN ('pending', 'retrying'))),
     CHECK ((leased_until IS NOT NULL) = (status = 'processing')),
     CHECK ((claimed_at IS NOT NULL) = (status = 'processing')),
@@ -239,7 +244,8 @@ CREATE TABLE rules (
     created_by TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL
-, mapping TEXT CHECK (mapping IS NULL OR json_valid(mapping)), condition TEXT) STRICT, WITHOUT ROWID;
+, mapping TEXT CHECK (mapping IS NULL OR json_valid(mapping)), condition TEXT, ordering_key TEXT, ordering_on_failure TEXT CHECK (ordering_on_failure IN ('continue', 'hold'))
+    CHECK ((ordering_key IS NULL) = (ordering_on_failure IS NULL))) STRICT, WITHOUT ROWID;
 
 CREATE TABLE sessions (
     id BLOB PRIMARY KEY CHECK (length(id) = 16),
@@ -324,13 +330,16 @@ CREATE INDEX events_of_organisation ON events (organisation, id);
 
 CREATE INDEX events_of_workspace ON events (workspace, id);
 
-CREATE INDEX forced_lanes ON deliveries (connection, due_at) WHERE forced = 1 AND due_at IS NOT NULL;
+CREATE INDEX forced_lanes ON deliveries (connection, due_at)
+    WHERE forced = 1 AND due_at IS NOT NULL AND turn IS NOT 'waits';
 
 CREATE INDEX idempotency_keys_by_age ON idempotency_keys (accepted_at);
 
-CREATE INDEX lanes ON deliveries (connection, due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX lanes ON deliveries (connection, due_at) WHERE due_at IS NOT NULL AND turn IS NOT 'waits';
 
 CREATE INDEX leases ON deliveries (leased_until) WHERE leased_until IS NOT NULL;
+
+CREATE INDEX lines ON deliveries (rule, turn, ordering_key, place) WHERE turn IS NOT NULL;
 
 CREATE INDEX machine_keys_of_organisation ON machine_keys (organisation, created_at);
 
@@ -353,6 +362,8 @@ CREATE INDEX sessions_by_resource ON sessions (workspace, resource, resource_id,
 CREATE INDEX sessions_of_workspace ON sessions (workspace, id);
 
 CREATE INDEX sessions_revoked ON sessions (workspace, id) WHERE revoked_at IS NOT NULL;
+
+CREATE UNIQUE INDEX turns_taken ON deliveries (rule, ordering_key) WHERE turn = 'taken';
 
 CREATE INDEX usage_of_organisation ON usage (organisation, day);
 

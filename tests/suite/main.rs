@@ -28,6 +28,7 @@ mod json;
 mod keys;
 mod mapping;
 mod openapi;
+mod ordering;
 mod pace;
 mod plugins;
 mod removal;

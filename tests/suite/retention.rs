@@ -67,6 +67,7 @@ async fn accept(
                     id: DeliveryId::new(at, random(*n)),
                     rule: rule.parse().expect("an id"),
                     state: State::new(at, &Schedule::default(), 1),
+                    ordering_key: None,
                 })
                 .into_iter()
                 .collect();

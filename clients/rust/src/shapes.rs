@@ -51,6 +51,8 @@ words! {
     InactiveReason {
         AuthenticationInvalid, OauthAuthorizationRevoked, OauthReauthorizationRequired, ManuallyInactivated,
     }
+    /// What becomes of those behind a delivery that has failed, when a rule has an ordering key.
+    OnFailure { Continue, Hold }
     /// By which rules a replay goes.
     ReplayRules { Original, Current }
     ReplayStatus { Running, Paused, Completed, Canceled }
@@ -345,6 +347,9 @@ pub struct Rule {
     pub event: String,
     pub metadata: Object,
     pub condition: Option<String>,
+    pub ordering_key: Option<String>,
+    /// There with an `ordering_key`.
+    pub ordering_on_failure: Option<OnFailure>,
     pub mapping: Option<Object>,
     pub active: bool,
     pub hidden: bool,
@@ -366,6 +371,11 @@ pub struct CreateRule {
     pub resource_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub condition: Option<String>,
+    /// An expression like a condition: deliveries for which it comes to the same go out one after another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ordering_key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ordering_on_failure: Option<OnFailure>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mapping: Option<Object>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -465,6 +475,11 @@ pub struct RuleEvent {
     pub started_at: Option<String>,
     pub completed_at: Option<String>,
     pub next_attempt_at: Option<String>,
+    /// The event whose delivery by this rule comes first: it has the same ordering key.
+    pub waits_for: Option<String>,
+    /// It has failed, and those behind it with the same ordering key wait for it.
+    #[serde(default)]
+    pub holds_others: bool,
     pub last_error: Option<String>,
     pub created_at: String,
 }

@@ -1024,6 +1024,12 @@ export interface components {
             resource_id?: string | null;
             /** @description A CEL expression over `event` and `payload`. */
             condition?: string | null;
+            /**
+             * @description A CEL expression over `event` and `payload`: the deliveries for which it comes to the same go out
+             *     one after another, in the order of acceptance.
+             */
+            ordering_key?: string | null;
+            ordering_on_failure?: components["schemas"]["OnFailure"] | null;
             /** @description Wins over the connection's default mapping. */
             mapping?: Record<string, unknown> | null;
             active?: boolean | null;
@@ -1369,6 +1375,11 @@ export interface components {
             /** Format: uuid */
             id: string;
             status: components["schemas"]["Status"];
+            /**
+             * Format: uuid
+             * @description The event whose delivery by this rule comes first.
+             */
+            waits_for?: string | null;
         };
         /** @description What a condition came to. */
         Explanation: {
@@ -1571,6 +1582,11 @@ export interface components {
         };
         /** @enum {string} */
         OnError: "skip_field" | "warn_action" | "fail_action";
+        /**
+         * @description What becomes of those behind a delivery that has failed for good.
+         * @enum {string}
+         */
+        OnFailure: "continue" | "hold";
         /** @enum {string} */
         OutcomeCode: "delivered" | "rejected_client_error" | "rejected_server_error" | "rate_limited" | "auth_failed" | "timeout" | "network_error" | "mapping_error" | "internal_error";
         Problem: {
@@ -1767,6 +1783,8 @@ export interface components {
             event: string;
             metadata: Record<string, unknown>;
             condition?: string | null;
+            ordering_key?: string | null;
+            ordering_on_failure?: components["schemas"]["OnFailure"] | null;
             mapping?: Record<string, unknown> | null;
             active: boolean;
             hidden: boolean;
@@ -1805,6 +1823,16 @@ export interface components {
             completed_at?: string | null;
             /** Format: date-time */
             next_attempt_at?: string | null;
+            /**
+             * Format: uuid
+             * @description The event whose delivery by this rule comes first: it has the same ordering key.
+             */
+            waits_for?: string | null;
+            /**
+             * @description `true` when it has failed, and those behind it with the same ordering key wait until it is tried
+             *     again with success, or canceled.
+             */
+            holds_others?: boolean | null;
             last_error?: string | null;
             created_by: string;
             /** Format: date-time */
@@ -1896,6 +1924,9 @@ export interface components {
             resource?: string | null;
             resource_id?: string | null;
             condition?: string | null;
+            /** @description `null` removes it. */
+            ordering_key?: string | null;
+            ordering_on_failure?: components["schemas"]["OnFailure"] | null;
             mapping?: Record<string, unknown> | null;
             active?: boolean | null;
             hidden?: boolean | null;

@@ -13,12 +13,17 @@
 //!                                          failure then ends in canceled)
 //!   replay: completed, failed, canceled ──▶ pending, a fresh run of attempts
 //! ```
+//!
+//! A delivery with an ordering key stands in a line besides: [`Turn`]. One that waits for its turn is
+//! `pending` (or, after an end and a replay, is so again) and is not claimed; one that failed may hold its
+//! line, and only then is a failed one still to be canceled.
 
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ordering::{OnFailure, Turn};
 use crate::outcome::{Outcome, OutcomeCode, Verdict};
 use crate::retry::{MAX_DELAY, MAX_THROTTLED, Schedule, with_jitter};
 use crate::time::Timestamp;
@@ -100,6 +105,8 @@ pub struct State {
     pub cancel_requested: bool,
     /// The next attempt goes out even though its connection is inactive: a person asked for it.
     pub forced: bool,
+    /// Where it stands in the line of its ordering key.
+    pub turn: Turn,
 }
 
 /// A step that the machine does not have.
@@ -121,6 +128,9 @@ pub enum RetryRefused {
     /// The contract's 425.
     #[error("the next attempt is due within two seconds")]
     Imminent,
+    /// Another delivery of its ordering key comes first.
+    #[error("it waits for an earlier delivery of its ordering key")]
+    NotItsTurn,
 }
 
 /// An asked-for attempt is refused when one is due within this time anyway, in milliseconds.
@@ -139,11 +149,61 @@ impl State {
             run_throttled: 0,
             cancel_requested: false,
             forced: false,
+            turn: Turn::Free,
+        }
+    }
+
+    /// Stands it into the line of its key, where others may come first. For one that waits to be tried.
+    pub fn in_line(self, others_first: bool) -> Self {
+        let turn = if others_first { Turn::Waits } else { Turn::Taken };
+        Self { turn, ..self }
+    }
+
+    /// Gives it its turn: nobody else of its line comes first any more.
+    pub fn released(self) -> Result<Self, Illegal> {
+        match self.turn {
+            Turn::Waits => Ok(Self {
+                turn: Turn::Taken,
+                ..self
+            }),
+            _ => Err(Illegal {
+                from: self.status,
+                to: "released from its line",
+            }),
+        }
+    }
+
+    /// What its end means to those behind it in its line: one that has failed holds them, if its rule
+    /// says so.
+    pub fn ended_in_line(self, on_failure: OnFailure) -> Self {
+        match (self.status, on_failure) {
+            (Status::Failed, OnFailure::Hold) => Self {
+                turn: Turn::Holds,
+                ..self
+            },
+            _ => self,
+        }
+    }
+
+    /// Lets those behind it go on, though it has failed.
+    pub fn let_go(self) -> Self {
+        match self.turn {
+            Turn::Holds => Self {
+                turn: Turn::Free,
+                ..self
+            },
+            _ => self,
         }
     }
 
     /// Takes it for an attempt, until `leased_until`.
     pub fn claim(self, leased_until: Timestamp) -> Result<Self, Illegal> {
+        if self.turn == Turn::Waits {
+            return Err(Illegal {
+                from: self.status,
+                to: "claimed before its turn",
+            });
+        }
         match self.status {
             Status::Pending | Status::Retrying => Ok(Self {
                 status: Status::Processing,
@@ -180,6 +240,7 @@ impl State {
             Verdict::Delivered => {
                 next.status = Status::Completed;
                 next.cancel_requested = false;
+                next.turn = Turn::Free;
                 return Ok(next);
             }
             Verdict::Permanent => {
@@ -207,6 +268,9 @@ impl State {
             Some(_) if self.cancel_requested => (Status::Canceled, None),
             Some(due_at) => (Status::Retrying, Some(due_at)),
         };
+        if next.status.is_final() {
+            next.turn = Turn::Free;
+        }
         // Somebody asked for an attempt, and there was none yet.
         next.forced = self.forced
             && next.status == Status::Retrying
@@ -249,13 +313,20 @@ impl State {
         Ok((self.settle(&outcome, now, schedule, seed)?, outcome))
     }
 
-    /// Calls it off. What is under way finishes; nothing more is scheduled.
+    /// Calls it off. What is under way finishes; nothing more is scheduled. One that has failed and holds
+    /// its line is given up by this.
     pub fn cancel(self) -> Result<Self, Illegal> {
         match self.status {
             Status::Pending | Status::Retrying => Ok(Self {
                 status: Status::Canceled,
                 due_at: None,
                 forced: false,
+                turn: Turn::Free,
+                ..self
+            }),
+            Status::Failed if self.turn == Turn::Holds => Ok(Self {
+                status: Status::Canceled,
+                turn: Turn::Free,
                 ..self
             }),
             Status::Processing => Ok(Self {
@@ -269,6 +340,7 @@ impl State {
     /// Somebody asks for an attempt: a waiting delivery is due now, a final one starts a fresh run.
     pub fn retry_now(self, now: Timestamp) -> Result<Self, RetryRefused> {
         match self.status {
+            _ if self.turn == Turn::Waits => Err(RetryRefused::NotItsTurn),
             Status::Processing => Err(RetryRefused::InFlight),
             Status::Pending | Status::Retrying => match self.due_at {
                 // One that waits for its inactive connection is due but will not go out by itself.
@@ -309,6 +381,8 @@ impl State {
             run_throttled: 0,
             cancel_requested: false,
             forced: false,
+            // Whether others of its line come first now, is not known here: see `in_line`.
+            turn: Turn::Free,
             ..self
         }
     }

@@ -186,6 +186,69 @@ fn a_replay_is_a_fresh_run_with_the_old_count() {
 }
 
 #[test]
+fn one_that_waits_for_its_turn_is_not_claimed_or_tried_now_until_it_is_released() {
+    let waiting = State::new(NOW, &schedule(), 1).in_line(true);
+    assert_eq!((waiting.status, waiting.turn), (Status::Pending, Turn::Waits));
+    assert!(waiting.claim(NOW).is_err());
+    assert_eq!(waiting.retry_now(NOW), Err(RetryRefused::NotItsTurn));
+    assert_eq!(waiting.cancel().unwrap().turn, Turn::Free);
+    let released = waiting.released().unwrap();
+    assert_eq!((released.turn, released.due_at), (Turn::Taken, waiting.due_at));
+    assert!(released.released().is_err());
+    assert!(released.claim(NOW).is_ok());
+}
+
+#[test]
+fn a_turn_lasts_until_the_delivery_has_ended() {
+    let taken = State::new(NOW, &schedule(), 1).in_line(false).claim(NOW).unwrap();
+    let retrying = taken.settle(&server_error(), NOW, &schedule(), 1).unwrap();
+    assert_eq!((retrying.status, retrying.turn), (Status::Retrying, Turn::Taken));
+    let lapsed = taken.expire(NOW, &schedule(), 1).unwrap().0;
+    assert_eq!((lapsed.status, lapsed.turn), (Status::Retrying, Turn::Taken));
+    assert_eq!(
+        retrying.retry_now(NOW.plus(Duration::from_secs(9))).unwrap().turn,
+        Turn::Taken
+    );
+    let ends = [
+        taken.settle(&Outcome::delivered("ok"), NOW, &schedule(), 1),
+        taken.settle(
+            &Outcome::permanent(OutcomeCode::AuthFailed, "401"),
+            NOW,
+            &schedule(),
+            1,
+        ),
+        taken
+            .cancel()
+            .unwrap()
+            .settle(&server_error(), NOW, &schedule(), 1),
+        retrying.cancel(),
+    ];
+    for end in ends.map(Result::unwrap) {
+        assert!(end.status.is_final());
+        assert_eq!(end.turn, Turn::Free);
+    }
+}
+
+#[test]
+fn only_a_failure_holds_a_line_and_a_cancel_gives_it_up() {
+    let taken = State::new(NOW, &schedule(), 1).in_line(false).claim(NOW).unwrap();
+    let delivered = taken
+        .settle(&Outcome::delivered("ok"), NOW, &schedule(), 1)
+        .unwrap();
+    assert_eq!(delivered.ended_in_line(OnFailure::Hold).turn, Turn::Free);
+    let refused = Outcome::permanent(OutcomeCode::AuthFailed, "401");
+    let failed = taken.settle(&refused, NOW, &schedule(), 1).unwrap();
+    assert_eq!(failed.ended_in_line(OnFailure::Continue).turn, Turn::Free);
+    assert!(failed.cancel().is_err(), "without a line behind it, it has ended");
+    let holds = failed.ended_in_line(OnFailure::Hold);
+    assert_eq!(holds.turn, Turn::Holds);
+    assert_eq!(holds.let_go(), failed);
+    let given_up = holds.cancel().unwrap();
+    assert_eq!((given_up.status, given_up.turn), (Status::Canceled, Turn::Free));
+    assert_eq!(holds.retry_now(NOW).unwrap().status, Status::Pending);
+}
+
+#[test]
 fn an_event_shows_the_furthest_that_its_deliveries_have_come() {
     let cases = [
         (Tally::default(), Status::Completed),
@@ -256,6 +319,8 @@ enum Input {
     Cancel,
     RetryNow,
     Expire,
+    Release,
+    LetGo,
 }
 
 fn inputs() -> impl Strategy<Value = Input> {
@@ -272,6 +337,8 @@ fn inputs() -> impl Strategy<Value = Input> {
         1 => Just(Input::Cancel),
         1 => Just(Input::RetryNow),
         1 => Just(Input::Expire),
+        2 => Just(Input::Release),
+        1 => Just(Input::LetGo),
     ]
 }
 
@@ -280,10 +347,15 @@ proptest! {
     /// agree with the status, the next time is never in the past, and refusals change nothing.
     #[test]
     fn no_input_leads_outside_the_machine(
-        inputs in proptest::collection::vec((inputs(), 0i64..100_000, any::<u64>()), 0..60)
+        inputs in proptest::collection::vec((inputs(), 0i64..100_000, any::<u64>()), 0..60),
+        ordered: bool,
+        others_first: bool,
     ) {
         let schedule = schedule();
         let (mut state, mut now) = (State::new(NOW, &schedule, 1), NOW);
+        if ordered {
+            state = state.in_line(others_first);
+        }
         for (input, later, seed) in inputs {
             now = Timestamp(now.0 + later);
             let before = state;
@@ -296,15 +368,26 @@ proptest! {
                         prop_assert!(due >= now);
                         prop_assert!(due <= now.plus(MAX_DELAY + MAX_DELAY / 10));
                     }
-                    next
+                    // Odd seeds are rules that hold.
+                    let ended = before.turn == Turn::Taken && next.status == Status::Failed;
+                    if ended && seed % 2 == 1 { next.ended_in_line(OnFailure::Hold) } else { next }
                 }
                 Input::Cancel => state.cancel().unwrap_or(before),
-                Input::RetryNow => state.retry_now(now).unwrap_or(before),
+                Input::RetryNow => match state.retry_now(now) {
+                    Ok(next) if ordered && before.status.is_final() => next.in_line(seed % 3 == 0),
+                    result => result.unwrap_or(before),
+                },
+                Input::Release => state.released().unwrap_or(before),
+                Input::LetGo => state.let_go(),
                 Input::Expire => state.expire(now, &schedule, seed).map_or(before, |(next, _)| next),
             };
             let waits = matches!(state.status, Status::Pending | Status::Retrying);
             prop_assert_eq!(state.due_at.is_some(), waits);
             prop_assert_eq!(state.leased_until.is_some(), state.status == Status::Processing);
+            let in_turn = matches!(state.turn, Turn::Taken | Turn::Waits);
+            prop_assert_eq!(in_turn, ordered && !state.status.is_final());
+            prop_assert!(state.turn != Turn::Waits || waits);
+            prop_assert!(state.turn != Turn::Holds || state.status == Status::Failed);
             prop_assert!(!state.cancel_requested || state.status == Status::Processing);
             prop_assert!(state.run_attempts <= schedule.attempts());
             prop_assert!(state.run_throttled <= MAX_THROTTLED);
@@ -316,8 +399,12 @@ proptest! {
     fn attempts_are_bounded(verdicts in proptest::collection::vec(inputs(), 1..20), seed: u64) {
         let schedule = schedule();
         let mut state = State::new(NOW, &schedule, seed);
-        prop_assume!(!verdicts.iter().all(|input| matches!(input, Input::Settle(Verdict::Paced { .. }))));
+        let leads_nowhere = |input: &Input| {
+            matches!(input, Input::Settle(Verdict::Paced { .. }) | Input::Release | Input::LetGo)
+        };
+        prop_assume!(!verdicts.iter().all(leads_nowhere));
         for verdict in verdicts.iter().cycle() {
+            if matches!(verdict, Input::Release | Input::LetGo) { continue }
             let Input::Settle(verdict) = verdict else {
                 if state.status.is_final() { break }
                 state = state.claim(NOW).unwrap().expire(NOW, &schedule, seed).unwrap().0;

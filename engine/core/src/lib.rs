@@ -17,6 +17,7 @@ pub mod json;
 pub mod limits;
 pub mod manifest;
 pub mod mapping;
+pub mod ordering;
 pub mod outcome;
 pub mod quota;
 pub mod replay;

@@ -3,16 +3,27 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::condition::{Condition, Explanation, Facts, Mistake};
+use crate::condition::{Condition, Explanation, Facts, Key, Mistake};
 use crate::event::Event;
 use crate::id::RuleId;
+use crate::ordering::OrderingKey;
 use crate::rule::{Match, Rule};
 
-/// A rule with its condition, compiled.
+/// A rule with its condition and its ordering key, compiled.
 #[derive(Debug)]
 pub struct Route {
     rule: Rule,
     condition: Option<Result<Condition, Mistake>>,
+    key: Option<Key>,
+}
+
+/// A rule that an event matched.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Matched<'a> {
+    /// The rule.
+    pub rule: &'a Rule,
+    /// The line that its delivery of this event stands in.
+    pub ordering_key: Option<OrderingKey>,
 }
 
 impl Route {
@@ -20,7 +31,11 @@ impl Route {
     /// makes a rule that never matches, and says why.
     pub fn new(rule: Rule) -> Self {
         let condition = rule.condition.as_deref().map(Condition::compile);
-        Self { rule, condition }
+        let key = rule
+            .order
+            .as_ref()
+            .and_then(|order| Key::compile(&order.key).ok());
+        Self { rule, condition, key }
     }
 
     /// The rule.
@@ -47,6 +62,13 @@ impl Route {
             },
             other => other,
         }
+    }
+
+    /// The line that its delivery of an event stands in. `None`: it is not ordered, since the rule orders
+    /// nothing, or its key came to nothing for this event.
+    pub fn ordering_key(&self, facts: &Facts<'_>) -> Option<OrderingKey> {
+        let value = self.key.as_ref()?.value(facts).ok()??;
+        Some(OrderingKey::of(self.rule.id, &value))
     }
 
     /// What its condition comes to, and which part of it decided; `None` without one that can be read.
@@ -148,7 +170,7 @@ impl Routing {
     }
 
     /// The rules that an event matches, by their ids.
-    pub fn matching<'a>(&'a self, facts: &Facts<'_>) -> Vec<&'a Rule> {
+    pub fn matching<'a>(&'a self, facts: &Facts<'_>) -> Vec<Matched<'a>> {
         let event = facts.event();
         let resource_id = event.resource_id.as_deref();
         let mut places = Vec::new();
@@ -168,7 +190,10 @@ impl Routing {
             .into_iter()
             .filter_map(|place| self.routes.get(place as usize))
             .filter(|route| route.matches(facts) == Match::Matched)
-            .map(|route| &route.rule)
+            .map(|route| Matched {
+                rule: &route.rule,
+                ordering_key: route.ordering_key(facts),
+            })
             .collect()
     }
 }
@@ -192,6 +217,7 @@ mod tests {
             resource: resource.map(Into::into),
             resource_id: resource_id.map(Into::into),
             condition: None,
+            order: None,
             metadata: Map::new(),
             mapping: None,
             active,
@@ -268,7 +294,7 @@ mod tests {
                 .cloned()
                 .collect();
             let routing = Routing::new(rules);
-            let arranged: Vec<Rule> = routing.matching(&facts).into_iter().cloned().collect();
+            let arranged: Vec<Rule> = routing.matching(&facts).into_iter().map(|matched| matched.rule.clone()).collect();
             prop_assert_eq!(arranged, one_by_one);
         }
 
@@ -300,7 +326,7 @@ mod tests {
         let seen = event("a", "global", None, 0);
         let matched = |routing: &Routing| -> Vec<RuleId> {
             let rules = routing.matching(&Facts::of(&seen));
-            rules.into_iter().map(|rule| rule.id).collect()
+            rules.into_iter().map(|matched| matched.rule.id).collect()
         };
         assert_eq!(matched(&routing), [ids[0], ids[2]]);
         let changed = routing.with(&[ids[0], ids[1]], vec![rule(2, "a", None, None, true)]);
@@ -325,5 +351,31 @@ mod tests {
         };
         failed("there is no member \"m\"", held("payload.m == 8"));
         failed("it cannot be read: line 1, column 11", held("payload.m ="));
+    }
+
+    #[test]
+    fn a_rule_with_a_key_says_in_which_line_an_event_stands() {
+        let order = |key: &str| {
+            let order = crate::ordering::Order {
+                key: key.into(),
+                on_failure: crate::ordering::OnFailure::Continue,
+            };
+            let rule = Rule {
+                order: Some(order),
+                ..rule(1, "a", None, None, true)
+            };
+            let routing = Routing::new(vec![rule]);
+            move |n| {
+                let event = event("a", "global", None, n);
+                routing.matching(&Facts::of(&event))[0].ordering_key
+            }
+        };
+        let by_number = order("payload.n");
+        assert!(by_number(1).is_some());
+        assert_eq!(by_number(1), by_number(1));
+        assert_ne!(by_number(1), by_number(2));
+        for none in ["payload.m", "[payload.n][0] + 'x'", "no key"] {
+            assert_eq!(order(none)(1), None, "{none}");
+        }
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::event::{Event, is_event_name};
 use crate::id::{ConnectionId, RuleId, WorkspaceId};
+use crate::ordering::Order;
 use crate::time::Timestamp;
 
 /// A routing rule of a workspace.
@@ -23,6 +24,8 @@ pub struct Rule {
     pub resource_id: Option<String>,
     /// The text of its condition, as [`crate::condition::Condition`] reads it.
     pub condition: Option<String>,
+    /// Whether its deliveries go out one after another.
+    pub order: Option<Order>,
     /// The action and its inputs; `action` is always there.
     pub metadata: Map<String, Value>,
     /// The schema of a mapping of its own, as JSON text; see [`crate::mapping`].
@@ -142,6 +145,7 @@ mod tests {
             resource: resource.map(Into::into),
             resource_id: resource_id.map(Into::into),
             condition: None,
+            order: None,
             metadata: Map::new(),
             mapping: None,
             active,

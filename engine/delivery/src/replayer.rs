@@ -11,6 +11,7 @@ use heddle_core::delivery::State;
 use heddle_core::event::Event;
 use heddle_core::id::{DeliveryId, ReplayId};
 use heddle_core::replay::{Allowance, Progress};
+use heddle_core::routing::Matched;
 use heddle_core::rule::Rule;
 use heddle_core::time::Timestamp;
 use heddle_store::{Acceptance, NewDelivery, Replay, ReplayRows, ReplayWork, StoreError};
@@ -101,7 +102,7 @@ async fn match_anew(
     let mut deliveries = Vec::new();
     // The facts of an event are not shared between threads, so they end before the first wait.
     let matching = rules.matching(&Facts::of(&event));
-    for rule in matching.into_iter().filter(|rule| meant(rule)) {
+    for Matched { rule, ordering_key } in matching.into_iter().filter(|matched| meant(matched.rule)) {
         let connection = parts.store.connection_for_delivery(rule.connection).await?;
         let own = connection.and_then(|connection| connection.retry_schedule());
         let schedule = own.map_or_else(|| Arc::clone(&parts.schedule), Arc::new);
@@ -109,6 +110,7 @@ async fn match_anew(
             id: DeliveryId::new(now, random(parts)),
             rule: rule.id,
             state: State::new(now, &schedule, u64::from_le_bytes(random(parts))),
+            ordering_key,
         });
     }
     Ok(Acceptance { event, deliveries })

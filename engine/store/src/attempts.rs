@@ -112,7 +112,7 @@ fn settle(
     let last_error = (outcome.verdict != Verdict::Delivered).then_some(error);
     let mut moves = Moves::default();
     let after = deliveries::put(connection, &mut moves, before, state, last_error, *now)?;
-    moves.write(connection, *now)?;
+    moves.write(connection, effects, *now)?;
     connections::learn(connection, effects, used, attempt, outcome, forced)?;
     if let Some(due_at) = state.due_at {
         effects.due(after.connection, due_at);

@@ -37,14 +37,14 @@ impl Store {
         leased_until: Timestamp,
     ) -> Result<Vec<LaneClaim>, StoreError> {
         let bytes = 256 * requests.iter().map(|request| request.limit).sum::<usize>();
-        self.write(bytes, move |connection, _| {
+        self.write(bytes, move |connection, effects| {
             stop::commits(Work::Claim);
             let mut round = Round::new(connection, now, leased_until);
             let claims = requests
                 .iter()
                 .map(|request| round.lane(request))
                 .collect::<Result<_, _>>()?;
-            round.moves.write(connection, now)?;
+            round.moves.write(connection, effects, now)?;
             Ok(claims)
         })
         .await
@@ -101,15 +101,16 @@ impl Store {
 /// Leaps from connection to connection through the index, touching one entry of each.
 pub(crate) const LANES: &str = "
     WITH RECURSIVE lane (connection) AS (
-        SELECT (SELECT connection FROM deliveries INDEXED BY lanes WHERE due_at IS NOT NULL
-                ORDER BY connection LIMIT 1)
+        SELECT (SELECT connection FROM deliveries INDEXED BY lanes
+                WHERE due_at IS NOT NULL AND turn IS NOT 'waits' ORDER BY connection LIMIT 1)
         UNION ALL
         SELECT (SELECT d.connection FROM deliveries d INDEXED BY lanes
-                WHERE d.due_at IS NOT NULL AND d.connection > lane.connection ORDER BY d.connection LIMIT 1)
+                WHERE d.due_at IS NOT NULL AND d.turn IS NOT 'waits' AND d.connection > lane.connection
+                ORDER BY d.connection LIMIT 1)
         FROM lane WHERE lane.connection IS NOT NULL
     )
     SELECT connection, (SELECT d.due_at FROM deliveries d INDEXED BY lanes
-                        WHERE d.due_at IS NOT NULL AND d.connection = lane.connection
+                        WHERE d.due_at IS NOT NULL AND d.turn IS NOT 'waits' AND d.connection = lane.connection
                         ORDER BY d.due_at LIMIT 1)
     FROM lane WHERE connection IS NOT NULL AND NOT EXISTS (
         SELECT 1 FROM connections c JOIN workspaces w ON w.id = c.workspace
@@ -138,10 +139,11 @@ fn next_due(
 ) -> Result<Option<Timestamp>, StoreError> {
     let sql = if forced_only {
         "SELECT due_at FROM deliveries INDEXED BY forced_lanes
-         WHERE connection = ?1 AND forced = 1 AND due_at IS NOT NULL ORDER BY due_at LIMIT 1"
+         WHERE connection = ?1 AND forced = 1 AND due_at IS NOT NULL AND turn IS NOT 'waits'
+         ORDER BY due_at LIMIT 1"
     } else {
         "SELECT due_at FROM deliveries INDEXED BY lanes
-         WHERE connection = ?1 AND due_at IS NOT NULL ORDER BY due_at LIMIT 1"
+         WHERE connection = ?1 AND due_at IS NOT NULL AND turn IS NOT 'waits' ORDER BY due_at LIMIT 1"
     };
     let due = connection
         .prepare_cached(sql)?
@@ -194,10 +196,11 @@ impl<'a> Round<'a> {
             });
         }
         let clauses = if request.forced_only {
-            "INDEXED BY forced_lanes WHERE connection = ?1 AND forced = 1 AND due_at <= ?2
+            "INDEXED BY forced_lanes WHERE connection = ?1 AND forced = 1 AND due_at <= ?2 AND turn IS NOT 'waits'
              ORDER BY due_at, id LIMIT ?3"
         } else {
-            "INDEXED BY lanes WHERE connection = ?1 AND due_at <= ?2 ORDER BY due_at, id LIMIT ?3"
+            "INDEXED BY lanes WHERE connection = ?1 AND due_at <= ?2 AND turn IS NOT 'waits'
+             ORDER BY due_at, id LIMIT ?3"
         };
         let limit = i64::try_from(request.limit).unwrap_or(i64::MAX);
         let values = params![request.connection.as_bytes(), self.now.0, limit];
@@ -294,7 +297,7 @@ fn expire(
             effects.due(after.connection, due_at);
         }
     }
-    moves.write(connection, now)?;
+    moves.write(connection, effects, now)?;
     Ok(taken)
 }
 

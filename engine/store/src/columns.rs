@@ -24,6 +24,18 @@ pub(crate) fn word<T>(
     parse(row.get_ref(column)?.as_str()?).ok_or_else(unreadable)
 }
 
+/// One of a fixed set of words, if there is one.
+pub(crate) fn word_if_any<T>(
+    row: &Row<'_>,
+    column: impl RowIndex,
+    parse: impl Fn(&str) -> Option<T>,
+) -> rusqlite::Result<Option<T>> {
+    match row.get_ref(column)?.as_str_or_null()? {
+        None => Ok(None),
+        Some(word) => parse(word).map(Some).ok_or_else(unreadable),
+    }
+}
+
 /// The JSON in a column.
 pub(crate) fn json<T: DeserializeOwned>(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<T> {
     serde_json::from_str(row.get_ref(column)?.as_str()?).map_err(|_| unreadable())

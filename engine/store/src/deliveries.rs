@@ -4,6 +4,7 @@
 use heddle_core::delivery::{State, Status};
 use heddle_core::event::Event;
 use heddle_core::id::{ConnectionId, DeliveryId, EventId, RuleId, WorkspaceId};
+use heddle_core::ordering::{OrderingKey, Turn};
 use heddle_core::rule::Rule;
 use heddle_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
@@ -11,15 +12,16 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use crate::error::{CancelError, RetryError, StoreError};
 use crate::events::Moves;
 use crate::reach::Reach;
-use crate::records::{DeliveryRecord, EventRecord, NewDelivery};
+use crate::records::{DeliveryRecord, EventRecord, NewDelivery, Place};
 use crate::writer::Effects;
-use crate::{Store, claims, columns, events, rules};
+use crate::{Store, claims, columns, events, lines, rules};
 
 impl Store {
     /// The deliveries of an event that the caller has found in its organisation, in the order of
     /// their making.
     pub async fn deliveries_of(&self, event: EventId) -> Result<Vec<DeliveryRecord>, StoreError> {
-        self.read(move |connection| of_event(connection, event)).await
+        self.read(move |connection| lines::say_who_is_first(connection, of_event(connection, event)?))
+            .await
     }
 
     /// The delivery of an event by a rule, which may be deleted since.
@@ -30,8 +32,11 @@ impl Store {
         rule: RuleId,
     ) -> Result<Option<DeliveryRecord>, StoreError> {
         let reach = reach.into();
-        self.read(move |connection| find_in(connection, &reach, event, rule))
-            .await
+        self.read(move |connection| {
+            let found = find_in(connection, &reach, event, rule)?;
+            Ok(lines::say_who_is_first(connection, found.into_iter().collect())?.pop())
+        })
+        .await
     }
 
     /// Has a delivery tried now: one that waits, or, as a fresh run, one that has ended.
@@ -58,8 +63,8 @@ impl Store {
         now: Timestamp,
     ) -> Result<DeliveryRecord, CancelError> {
         let reach = reach.into();
-        self.write(512, move |connection, _| {
-            cancel(connection, &reach, event, rule, now)
+        self.write(512, move |connection, effects| {
+            cancel(connection, effects, &reach, event, rule, now)
         })
         .await?
     }
@@ -72,8 +77,8 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<EventRecord>, StoreError> {
         let reach = reach.into();
-        self.write(512, move |connection, _| {
-            cancel_all(connection, &reach, event, now)
+        self.write(512, move |connection, effects| {
+            cancel_all(connection, effects, &reach, event, now)
         })
         .await
     }
@@ -82,7 +87,7 @@ impl Store {
 /// In the order that [`from_row`] reads.
 pub(crate) const COLUMNS: &str = "id, event, workspace, rule, connection, kind, status, due_at, leased_until,
      attempt_count, run_attempts, run_throttled, cancel_requested, forced, last_error, created_at, started_at,
-     claimed_at, completed_at";
+     claimed_at, completed_at, turn, ordering_key, place";
 
 pub(crate) fn from_row(row: &Row<'_>) -> rusqlite::Result<DeliveryRecord> {
     Ok(DeliveryRecord {
@@ -101,12 +106,21 @@ pub(crate) fn from_row(row: &Row<'_>) -> rusqlite::Result<DeliveryRecord> {
             run_throttled: row.get(11)?,
             cancel_requested: row.get(12)?,
             forced: row.get(13)?,
+            turn: columns::word_if_any(row, 19, Turn::parse)?.unwrap_or_default(),
         },
         last_error: row.get(14)?,
         created_at: columns::time(row, 15)?,
         started_at: columns::time_if_any(row, 16)?,
         claimed_at: columns::time_if_any(row, 17)?,
         completed_at: columns::time_if_any(row, 18)?,
+        place: match row.get(20)? {
+            None => None,
+            Some(key) => Some(Place {
+                key: OrderingKey::from_bytes(key),
+                number: row.get(21)?,
+            }),
+        },
+        waits_for: None,
     })
 }
 
@@ -121,12 +135,22 @@ pub(crate) fn select(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Makes a delivery that was not tried yet; returns its lane, `None` when the rule is gone.
+/// A delivery that was made.
+pub(crate) struct Inserted {
+    pub lane: ConnectionId,
+    /// `None` when it waits for its turn.
+    pub due_at: Option<Timestamp>,
+}
+
+/// Makes a delivery that was not tried yet; `None` when the rule is gone.
 pub(crate) fn insert(
     connection: &Connection,
     event: &Event,
     delivery: &NewDelivery,
-) -> Result<Option<ConnectionId>, StoreError> {
+) -> Result<Option<Inserted>, StoreError> {
+    if let Some(key) = delivery.ordering_key {
+        return insert_in_line(connection, event, delivery, key);
+    }
     let sql = "INSERT INTO deliveries (id, event, rule, workspace, connection, kind, status, due_at,
                    attempt_count, run_attempts, run_throttled, cancel_requested, forced, created_at)
                SELECT ?1, ?2, id, workspace, connection, kind, ?5, ?6, 0, 0, 0, 0, ?7, ?8
@@ -146,7 +170,47 @@ pub(crate) fn insert(
         .prepare_cached(sql)?
         .query_row(values, |row| row.get(0))
         .optional()?;
-    Ok(lane.map(ConnectionId::from_bytes))
+    Ok(lane.map(|lane| Inserted {
+        lane: ConnectionId::from_bytes(lane),
+        due_at: delivery.state.due_at,
+    }))
+}
+
+/// [`insert`] for one that stands in a line.
+fn insert_in_line(
+    connection: &Connection,
+    event: &Event,
+    delivery: &NewDelivery,
+    key: OrderingKey,
+) -> Result<Option<Inserted>, StoreError> {
+    let (place, state) = lines::join(connection, delivery.rule, key, event.created_at, delivery.state)?;
+    let sql = "INSERT INTO deliveries (id, event, rule, workspace, connection, kind, status, due_at,
+                   attempt_count, run_attempts, run_throttled, cancel_requested, forced, created_at,
+                   ordering_key, place, turn)
+               SELECT ?1, ?2, id, workspace, connection, kind, ?5, ?6, 0, 0, 0, 0, ?7, ?8, ?9, ?10, ?11
+               FROM rules WHERE id = ?3 AND workspace = ?4
+               RETURNING connection";
+    let values = params![
+        delivery.id.as_bytes(),
+        event.id.as_bytes(),
+        delivery.rule.as_bytes(),
+        event.workspace.as_bytes(),
+        state.status.as_str(),
+        state.due_at.map(|at| at.0),
+        state.forced,
+        event.created_at.0,
+        key.as_bytes(),
+        place.number,
+        state.turn.as_str()
+    ];
+    let lane = connection
+        .prepare_cached(sql)?
+        .query_row(values, |row| row.get(0))
+        .optional()?;
+    Ok(lane.map(|lane| Inserted {
+        lane: ConnectionId::from_bytes(lane),
+        due_at: state.due_at.filter(|_| state.turn != Turn::Waits),
+    }))
 }
 
 /// Writes what became of a delivery, and notes it for its event. `last_error` replaces the known one.
@@ -158,8 +222,13 @@ pub(crate) fn put(
     last_error: Option<&str>,
     now: Timestamp,
 ) -> Result<DeliveryRecord, StoreError> {
+    let had = before.state;
+    let state = match before.place {
+        None => state,
+        Some(place) => lines::turn(connection, &before, place, state)?,
+    };
     let mut after = DeliveryRecord { state, ..before };
-    moves.add(after.event, before.state.status, state.status);
+    moves.add(after.event, had.status, state.status);
     if let Some(error) = last_error {
         after.last_error = Some(error.to_owned());
     }
@@ -169,7 +238,7 @@ pub(crate) fn put(
     {
         (after.connection, after.kind) = destination;
     }
-    after.claimed_at = match (before.state.status, state.status) {
+    after.claimed_at = match (had.status, state.status) {
         (Status::Processing, Status::Processing) => after.claimed_at,
         (_, Status::Processing) => Some(now),
         _ => None,
@@ -177,14 +246,30 @@ pub(crate) fn put(
     after.started_at = after.started_at.or(after.claimed_at);
     after.completed_at = state.status.is_final().then(|| after.completed_at.unwrap_or(now));
     update(connection, &after)?;
+    if let Some(place) = after
+        .place
+        .filter(|_| had.turn != state.turn && had.turn != Turn::Waits)
+    {
+        lines::pass_on(connection, moves, after.rule, place.key, now)?;
+    }
     Ok(after)
 }
 
+/// Of deliveries that stand in no line, and have no turn: it leaves the indexes of lines alone.
+const FREE: &str =
+    "UPDATE deliveries SET connection = ?2, kind = ?3, status = ?4, due_at = ?5, leased_until = ?6,
+    attempt_count = ?7, run_attempts = ?8, run_throttled = ?9, cancel_requested = ?10, forced = ?11,
+    last_error = ?12, started_at = ?13, claimed_at = ?14, completed_at = ?15
+    WHERE id = ?1 AND ?16 IS NULL";
+
+/// [`FREE`], and the turn.
+const IN_LINE: &str = "UPDATE deliveries SET connection = ?2, kind = ?3, status = ?4, due_at = ?5,
+    leased_until = ?6, attempt_count = ?7, run_attempts = ?8, run_throttled = ?9, cancel_requested = ?10,
+    forced = ?11, last_error = ?12, started_at = ?13, claimed_at = ?14, completed_at = ?15, turn = ?16
+    WHERE id = ?1";
+
 fn update(connection: &Connection, after: &DeliveryRecord) -> Result<(), StoreError> {
-    let sql = "UPDATE deliveries SET connection = ?2, kind = ?3, status = ?4, due_at = ?5, leased_until = ?6,
-                   attempt_count = ?7, run_attempts = ?8, run_throttled = ?9, cancel_requested = ?10,
-                   forced = ?11, last_error = ?12, started_at = ?13, claimed_at = ?14, completed_at = ?15
-               WHERE id = ?1";
+    let sql = if after.place.is_some() { IN_LINE } else { FREE };
     let state = &after.state;
     connection.prepare_cached(sql)?.execute(params![
         after.id.as_bytes(),
@@ -201,7 +286,8 @@ fn update(connection: &Connection, after: &DeliveryRecord) -> Result<(), StoreEr
         after.last_error,
         after.started_at.map(|at| at.0),
         after.claimed_at.map(|at| at.0),
-        after.completed_at.map(|at| at.0)
+        after.completed_at.map(|at| at.0),
+        state.turn.as_str()
     ])?;
     Ok(())
 }
@@ -260,13 +346,15 @@ fn retry(
     }
     let mut moves = Moves::default();
     let after = put(connection, &mut moves, before, state, None, now)?;
-    moves.write(connection, now)?;
+    moves.write(connection, effects, now)?;
     effects.due(after.connection, now);
-    Ok(Ok(after))
+    let told = lines::say_who_is_first(connection, vec![after])?.pop();
+    Ok(told.ok_or(RetryError::NotFound))
 }
 
 fn cancel(
     connection: &Connection,
+    effects: &mut Effects,
     reach: &Reach,
     event: EventId,
     rule: RuleId,
@@ -280,12 +368,13 @@ fn cancel(
     };
     let mut moves = Moves::default();
     let after = put(connection, &mut moves, before, state, None, now)?;
-    moves.write(connection, now)?;
+    moves.write(connection, effects, now)?;
     Ok(Ok(after))
 }
 
 fn cancel_all(
     connection: &Connection,
+    effects: &mut Effects,
     reach: &Reach,
     event: EventId,
     now: Timestamp,
@@ -299,22 +388,32 @@ fn cancel_all(
             put(connection, &mut moves, before, state, None, now)?;
         }
     }
-    moves.write(connection, now)?;
+    moves.write(connection, effects, now)?;
     events::find(connection, reach, event)
 }
 
 /// Calls off what a rule has waiting, and what it has under way should that fail.
-pub(crate) fn cancel_of_rule(connection: &Connection, rule: &Rule, now: Timestamp) -> Result<(), StoreError> {
+pub(crate) fn cancel_of_rule(
+    connection: &Connection,
+    effects: &mut Effects,
+    rule: &Rule,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     /// Bounds the memory; the transaction is one.
     const BATCH: usize = 1_000;
+    // First whoever waits for others, so that nobody gets his turn from one that is called off.
+    lines::cancel_waiting(connection, effects, rule.id, now)?;
+    let mut moves = Moves::default();
+    lines::let_go(connection, &mut moves, rule.id, now)?;
+    moves.write(connection, effects, now)?;
     let under_way = "INDEXED BY leases WHERE leased_until IS NOT NULL AND rule = ?1";
     let mut moves = Moves::default();
     for before in select(connection, under_way, [rule.id.as_bytes()])? {
         let state = before.state.cancel()?;
         put(connection, &mut moves, before, state, None, now)?;
     }
-    moves.write(connection, now)?;
-    let waiting = "INDEXED BY lanes WHERE connection = ?1 AND due_at IS NOT NULL
+    moves.write(connection, effects, now)?;
+    let waiting = "INDEXED BY lanes WHERE connection = ?1 AND due_at IS NOT NULL AND turn IS NOT 'waits'
                    AND (due_at, id) > (?2, ?3) AND rule = ?4
                    ORDER BY due_at, id LIMIT ?5";
     let mut behind = (i64::MIN, [0; 16]);
@@ -334,7 +433,7 @@ pub(crate) fn cancel_of_rule(connection: &Connection, rule: &Rule, now: Timestam
             let state = before.state.cancel()?;
             put(connection, &mut moves, before, state, None, now)?;
         }
-        moves.write(connection, now)?;
+        moves.write(connection, effects, now)?;
     }
 }
 
@@ -345,13 +444,14 @@ pub(crate) fn move_waiting(
     before: &Rule,
     after: &Rule,
 ) -> Result<(), StoreError> {
-    let sql = "UPDATE deliveries SET connection = ?3, kind = ?4
-               WHERE connection = ?1 AND due_at IS NOT NULL AND rule = ?2";
+    let sql = "UPDATE deliveries INDEXED BY lanes SET connection = ?3, kind = ?4
+               WHERE connection = ?1 AND due_at IS NOT NULL AND turn IS NOT 'waits' AND rule = ?2";
     connection.prepare_cached(sql)?.execute(params![
         before.connection.as_bytes(),
         before.id.as_bytes(),
         after.connection.as_bytes(),
         after.kind
     ])?;
+    lines::move_waiting(connection, after.id, after.connection, &after.kind)?;
     claims::wake(connection, effects, after.connection)
 }

@@ -116,6 +116,9 @@ pub enum RetryError {
     /// The contract's 425.
     #[error("the next attempt is due within two seconds")]
     Imminent,
+    /// Another delivery of its ordering key comes first.
+    #[error("it waits for an earlier delivery of its ordering key")]
+    NotItsTurn,
     /// The store could not.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -126,6 +129,7 @@ impl From<RetryRefused> for RetryError {
         match refused {
             RetryRefused::InFlight => Self::InFlight,
             RetryRefused::Imminent => Self::Imminent,
+            RetryRefused::NotItsTurn => Self::NotItsTurn,
         }
     }
 }

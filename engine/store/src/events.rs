@@ -6,10 +6,11 @@ use std::sync::Arc;
 use heddle_core::calendar::Day;
 use heddle_core::delivery::{Status, Tally};
 use heddle_core::event::{DEFAULT_RESOURCE, Event};
-use heddle_core::id::{EventId, OrganisationId, WorkspaceId};
+use heddle_core::id::{ConnectionId, EventId, OrganisationId, WorkspaceId};
 use heddle_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params, params_from_iter};
 
+use crate::deliveries::Inserted;
 use crate::error::{OverQuota, StoreError};
 use crate::reach::Reach;
 use crate::records::{Acceptance, Accepted, Emission, EventFilter, EventRecord, Page, PageOf, Usage};
@@ -152,9 +153,9 @@ fn accept(
     let event = &acceptance.event;
     let mut tally = Tally::default();
     for delivery in &acceptance.deliveries {
-        if let Some(lane) = deliveries::insert(connection, event, delivery)? {
+        if let Some(Inserted { lane, due_at }) = deliveries::insert(connection, event, delivery)? {
             *tally.count_mut(delivery.state.status) += 1;
-            if let Some(due_at) = delivery.state.due_at {
+            if let Some(due_at) = due_at {
                 effects.due(lane, due_at);
             }
         }
@@ -423,25 +424,42 @@ pub(crate) fn has_payload(connection: &Connection, id: EventId) -> Result<bool, 
 /// What the deliveries of events have become during a command, until their events are told.
 #[derive(Default)]
 #[must_use = "the events' counters must be written"]
-pub(crate) struct Moves(BTreeMap<EventId, Vec<(Option<Status>, Status)>>);
+pub(crate) struct Moves {
+    of: BTreeMap<EventId, Vec<(Option<Status>, Status)>>,
+    /// Lanes that got work because another delivery ended.
+    due: Vec<(ConnectionId, Timestamp)>,
+}
 
 impl Moves {
     /// A delivery of this event changed its status.
     pub fn add(&mut self, event: EventId, from: Status, to: Status) {
         if from != to {
-            self.0.entry(event).or_default().push((Some(from), to));
+            self.of.entry(event).or_default().push((Some(from), to));
         }
     }
 
     /// This event got another delivery.
     pub fn made(&mut self, event: EventId, status: Status) {
-        self.0.entry(event).or_default().push((None, status));
+        self.of.entry(event).or_default().push((None, status));
+    }
+
+    /// This lane got work.
+    pub fn due(&mut self, lane: ConnectionId, at: Timestamp) {
+        self.due.push((lane, at));
     }
 
     /// Writes the counters of the events and what follows from them.
-    pub fn write(self, connection: &Connection, now: Timestamp) -> Result<(), StoreError> {
-        for (event, moves) in self.0 {
+    pub fn write(
+        self,
+        connection: &Connection,
+        effects: &mut Effects,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        for (event, moves) in self.of {
             count(connection, event, &moves, now)?;
+        }
+        for (lane, at) in self.due {
+            effects.due(lane, at);
         }
         Ok(())
     }

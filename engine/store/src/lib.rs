@@ -33,6 +33,7 @@ mod events;
 mod idempotency;
 mod learned;
 mod limits;
+mod lines;
 mod machine_keys;
 mod mappings;
 mod migrate;

@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0010_publishable_keys.sql"),
     include_str!("../migrations/0011_workspace_deletion.sql"),
     include_str!("../migrations/0012_retention.sql"),
+    include_str!("../migrations/0013_ordering.sql"),
 ];
 
 /// The version that this program writes.

@@ -13,6 +13,7 @@ use heddle_core::id::{
     AttemptId, CatalogId, ConnectionId, DeliveryId, EventId, MappingId, OrganisationId, PublishableKeyId,
     ReplayId, RuleId, TermId, WorkspaceId,
 };
+use heddle_core::ordering::OrderingKey;
 use heddle_core::outcome::{Outcome, OutcomeCode};
 use heddle_core::quota::Limits;
 use heddle_core::replay::{Filter, Progress, Rules};
@@ -403,6 +404,17 @@ pub struct NewDelivery {
     pub id: DeliveryId,
     pub rule: RuleId,
     pub state: State,
+    /// The line that it stands in; it goes behind those who are in there.
+    pub ordering_key: Option<OrderingKey>,
+}
+
+/// Where a delivery stands in which line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The line, which is one of its rule.
+    pub key: OrderingKey,
+    /// By acceptance; it stays the same when the delivery is tried anew.
+    pub number: i64,
 }
 
 /// An accepted event without its payload, and how far its deliveries are.
@@ -462,6 +474,11 @@ pub struct DeliveryRecord {
     pub claimed_at: Option<Timestamp>,
     /// When it ended.
     pub completed_at: Option<Timestamp>,
+    /// `None`: it is not ordered.
+    pub place: Option<Place>,
+    /// The event whose delivery by this rule it waits for. Only [`crate::Store::delivery`] and
+    /// [`crate::Store::deliveries_of`] say it.
+    pub waits_for: Option<EventId>,
 }
 
 /// One try of a delivery.

@@ -4,11 +4,12 @@
 
 use heddle_core::delivery::Status;
 use heddle_core::event::Event;
-use heddle_core::id::{ConnectionId, DeliveryId, EventId, OrganisationId, ReplayId, RuleId, WorkspaceId};
+use heddle_core::id::{DeliveryId, EventId, OrganisationId, ReplayId, RuleId, WorkspaceId};
 use heddle_core::replay::{Filter, Progress, Rules, Wish};
 use heddle_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params, params_from_iter};
 
+use crate::deliveries::Inserted;
 use crate::error::{ReplayError, StoreError};
 use crate::events::Moves;
 use crate::reach::Reach;
@@ -452,7 +453,7 @@ fn advance(
             acceptances.last().map(|last| *last.event.id.as_bytes())
         }
     };
-    moves.write(connection, now)?;
+    moves.write(connection, effects, now)?;
     match last {
         Some(last) => replay.behind = Some(last),
         None => {
@@ -516,14 +517,16 @@ fn match_anew(
                 replay.replayed += 1;
                 touched = true;
             }
-        } else if let Some(lane) = make(connection, event, wanted, now)? {
+        } else if let Some(Inserted { lane, due_at }) = make(connection, event, wanted, now)? {
             moves.made(event.id, wanted.state.status);
             let made = Usage {
                 deliveries: 1,
                 ..Usage::default()
             };
             effects.counted.add(event.workspace, now, made);
-            effects.due(lane, wanted.state.due_at.unwrap_or(now));
+            if let Some(due_at) = due_at {
+                effects.due(lane, due_at);
+            }
             replay.created += 1;
             touched = true;
         }
@@ -549,7 +552,7 @@ fn make(
     event: &Event,
     delivery: &NewDelivery,
     now: Timestamp,
-) -> Result<Option<ConnectionId>, StoreError> {
+) -> Result<Option<Inserted>, StoreError> {
     let event = Event {
         created_at: now,
         ..event.clone()

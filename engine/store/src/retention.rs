@@ -17,7 +17,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::error::StoreError;
 use crate::records::RemovalStep;
 use crate::removals::{ids, remove_attempts, remove_event};
-use crate::{Store, columns, replays};
+use crate::{Store, columns, lines, replays};
 
 /// About as many rows are deleted in one step, and at most as many events looked at.
 pub(crate) const STEP: usize = 200;
@@ -265,6 +265,8 @@ impl Step<'_> {
         Ok(match found {
             None => End::Gone,
             Some(None) => End::NotYet,
+            // Others wait until somebody tries it again, or gives it up.
+            Some(Some(_)) if lines::is_held_by(self.connection, event)? => End::NotYet,
             Some(Some(at)) => End::At(Timestamp(at)),
         })
     }

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use heddle_core::id::{ConnectionId, RuleId, WorkspaceId};
+use heddle_core::ordering::{OnFailure, Order};
 use heddle_core::routing::Routing;
 use heddle_core::rule::Rule;
 use heddle_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::StoreError;
+use crate::events::Moves;
 use crate::reach::Reach;
 use crate::records::RuleFilter;
 use crate::writer::Effects;
-use crate::{Store, columns, deliveries, limits, workspaces};
+use crate::{Store, columns, deliveries, limits, lines, workspaces};
 
 impl Store {
     /// Makes a rule in its workspace, which the caller has found in its organisation. The connection
@@ -106,6 +108,13 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Rule> {
         resource: row.get("resource")?,
         resource_id: row.get("resource_id")?,
         condition: row.get("condition")?,
+        order: match row.get("ordering_key")? {
+            None => None,
+            Some(key) => Some(Order {
+                key,
+                on_failure: columns::word(row, "ordering_on_failure", OnFailure::parse)?,
+            }),
+        },
         metadata: columns::json(row, "metadata")?,
         mapping: row.get("mapping")?,
         active: row.get("active")?,
@@ -118,8 +127,9 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Rule> {
 
 fn insert(connection: &Connection, effects: &mut Effects, rule: &Rule) -> Result<(), StoreError> {
     let sql = "INSERT INTO rules (id, workspace, connection, kind, event, resource, resource_id, metadata,
-                   active, hidden, created_by, created_at, updated_at, mapping, condition)
-               SELECT ?1, workspace, id, kind, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15
+                   active, hidden, created_by, created_at, updated_at, mapping, condition,
+                   ordering_key, ordering_on_failure)
+               SELECT ?1, workspace, id, kind, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17
                FROM connections WHERE id = ?3 AND workspace = ?2 AND kind = ?4";
     let made = connection.prepare_cached(sql)?.execute(params![
         rule.id.as_bytes(),
@@ -136,7 +146,9 @@ fn insert(connection: &Connection, effects: &mut Effects, rule: &Rule) -> Result
         rule.created_at.0,
         rule.updated_at.0,
         rule.mapping,
-        rule.condition
+        rule.condition,
+        rule.order.as_ref().map(|order| order.key.as_str()),
+        rule.order.as_ref().map(|order| order.on_failure.as_str())
     ])?;
     effects.rule(rule.workspace, rule.id);
     if made == 0 { Err(NO_CONNECTION) } else { Ok(()) }
@@ -162,6 +174,17 @@ pub(crate) fn destination(
         .prepare_cached(sql)?
         .query_row([id.as_bytes()], read)
         .optional()?)
+}
+
+/// What becomes of those behind a delivery of the rule that has failed; one that is deleted, or orders
+/// nothing any more, holds nobody.
+pub(crate) fn on_failure(connection: &Connection, id: RuleId) -> Result<OnFailure, StoreError> {
+    let sql = "SELECT ordering_on_failure FROM rules WHERE id = ?1 AND ordering_key IS NOT NULL";
+    let found = connection
+        .prepare_cached(sql)?
+        .query_row([id.as_bytes()], |row| columns::word(row, 0, OnFailure::parse))
+        .optional()?;
+    Ok(found.unwrap_or_default())
 }
 
 fn is_within(reach: &Reach, rule: &Rule) -> bool {
@@ -246,7 +269,7 @@ fn update(
     let sql =
         "UPDATE rules SET connection = c.id, kind = c.kind, event = ?4, resource = ?5, resource_id = ?6,
                    metadata = ?7, active = ?8, hidden = ?9, updated_at = ?10, mapping = ?11,
-                   condition = ?12
+                   condition = ?12, ordering_key = ?13, ordering_on_failure = ?14
                FROM connections c
                WHERE rules.id = ?1 AND c.id = ?2 AND c.kind = ?3 AND c.workspace = rules.workspace";
     let changed = connection.prepare_cached(sql)?.execute(params![
@@ -261,7 +284,9 @@ fn update(
         rule.hidden,
         rule.updated_at.0,
         rule.mapping,
-        rule.condition
+        rule.condition,
+        rule.order.as_ref().map(|order| order.key.as_str()),
+        rule.order.as_ref().map(|order| order.on_failure.as_str())
     ])?;
     if changed == 0 {
         return Err(NO_CONNECTION);
@@ -269,6 +294,16 @@ fn update(
     effects.rule(before.workspace, before.id);
     if before.connection != rule.connection {
         deliveries::move_waiting(connection, effects, &before, rule)?;
+    }
+    let holds = |rule: &Rule| {
+        rule.order
+            .as_ref()
+            .is_some_and(|order| order.on_failure == OnFailure::Hold)
+    };
+    if holds(&before) && !holds(rule) {
+        let mut moves = Moves::default();
+        lines::let_go(connection, &mut moves, rule.id, rule.updated_at)?;
+        moves.write(connection, effects, rule.updated_at)?;
     }
     Ok(true)
 }
@@ -280,7 +315,7 @@ pub(crate) fn delete(
     rule: &Rule,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    deliveries::cancel_of_rule(connection, rule, now)?;
+    deliveries::cancel_of_rule(connection, effects, rule, now)?;
     connection
         .prepare_cached("DELETE FROM rules WHERE id = ?1")?
         .execute([rule.id.as_bytes()])?;

@@ -121,6 +121,12 @@ impl From<RetryError> for ApiError {
                     .into(),
             },
             RetryError::InFlight => Self::TooEarly("An attempt is under way."),
+            RetryError::NotItsTurn => Self::Conflict {
+                code: "not_its_turn",
+                message: "It waits for an earlier delivery with the same ordering key, that of the event \
+                          which it names in waits_for. Retry or cancel that one."
+                    .into(),
+            },
             RetryError::Imminent => Self::TooEarly("The next attempt is due within two seconds."),
             RetryError::Store(error) => error.into(),
         }

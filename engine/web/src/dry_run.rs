@@ -146,6 +146,7 @@ fn unsaved_rule(app: &App, workspace: WorkspaceId, members: &Map<String, Value>)
         resource,
         resource_id,
         condition,
+        order: None,
         metadata: Map::new(),
         mapping: None,
         active: true,

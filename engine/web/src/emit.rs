@@ -8,6 +8,7 @@ use heddle_core::delivery::State;
 use heddle_core::event::{DEFAULT_RESOURCE, Event, is_event_name, is_label};
 use heddle_core::id::{DeliveryId, EventId, WorkspaceId};
 use heddle_core::json::{PayloadError, check_payload};
+use heddle_core::routing::Matched;
 use heddle_core::rule::Rule;
 use heddle_core::time::Timestamp;
 use heddle_store::{Acceptance, Emission, NewDelivery};
@@ -214,11 +215,12 @@ pub async fn matched(
     let mut deliveries = Vec::new();
     // The facts of an event are not shared between threads, so they end before the first wait.
     let matching = rules.matching(&Facts::of(&event));
-    for rule in matching {
+    for Matched { rule, ordering_key } in matching {
         deliveries.push(NewDelivery {
             id: DeliveryId::new(now, app.random()),
             rule: rule.id,
             state: first_state(app, rule, now).await?,
+            ordering_key,
         });
     }
     let acceptance = Acceptance { event, deliveries };

@@ -54,6 +54,9 @@ pub struct Explained {
 struct Led {
     id: DeliveryId,
     status: &'static str,
+    /// The event whose delivery by this rule comes first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_for: Option<EventId>,
 }
 
 /// What is said where a condition would need a payload that is past its time.
@@ -245,6 +248,7 @@ fn explained(entry: &Entry<'_>, event: &EventRecord, facts: &Facts<'_>) -> Expla
         rule_event: entry.delivery.map(|delivery| Led {
             id: delivery.id,
             status: delivery.state.status.as_str(),
+            waits_for: delivery.waits_for,
         }),
     }
 }

@@ -53,6 +53,7 @@ mod live;
 mod machine_keys;
 mod mappings;
 mod openapi;
+mod ordering;
 mod origins;
 mod permission;
 mod publishable_keys;

@@ -20,6 +20,7 @@ use crate::App;
 use crate::caller::Caller;
 use crate::error::{ApiError, Problem};
 use crate::extract::{Form, Ids, Members, Parameters, boolean, id, object, text, text_where};
+use crate::ordering;
 use crate::views;
 use crate::workspaces;
 
@@ -87,6 +88,7 @@ pub async fn create(
     let hidden = form.take("hidden", boolean).unwrap_or(false);
     let mapping = form.take("mapping", schema);
     let condition = form.take("condition", condition);
+    let ordering = ordering::Wish::of(&mut form);
     refuse_unbuilt(&mut form);
     form.check()?;
     let (Some(workspace), Some(connection), Some(event), Some(metadata)) =
@@ -109,6 +111,7 @@ pub async fn create(
         resource,
         resource_id,
         condition,
+        order: ordering.over(None)?,
         metadata,
         mapping: mapping.map(checked).transpose()?,
         active,
@@ -182,7 +185,7 @@ pub async fn get(
 }
 
 /// `PUT /rules/{rule}`, which is additive to the contract: absent members stay as they are, `null`
-/// removes `resource`, `resource_id`, `condition` and `mapping`. The workspace cannot change; another
+/// removes `resource`, `resource_id`, `condition`, `ordering_key` and `mapping`. The workspace cannot change; another
 /// connection of it takes over what waits.
 pub async fn update(
     State(app): State<App>,
@@ -201,6 +204,7 @@ pub async fn update(
     let hidden = form.take("hidden", boolean);
     let mapping = form.take("mapping", schema);
     let condition = form.take("condition", condition);
+    let ordering = ordering::Wish::of(&mut form);
     refuse_unbuilt(&mut form);
     form.check()?;
     let mapping = mapping.map(checked).transpose()?;
@@ -235,6 +239,7 @@ pub async fn update(
         } else {
             known.condition
         },
+        order: ordering.over(known.order)?,
         metadata: metadata.unwrap_or(known.metadata),
         mapping: if form.has("mapping") {
             mapping

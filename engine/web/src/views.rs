@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use heddle_core::connection::{Connection, Health};
 use heddle_core::id::AttemptId;
 use heddle_core::manifest::{Field, Manifest};
+use heddle_core::ordering::Turn;
 use heddle_core::outcome::OutcomeCode;
 use heddle_core::rule::Rule;
 use heddle_core::secret::MASK;
@@ -168,6 +169,10 @@ pub fn rule(rule: &Rule) -> Value {
     put(&mut shown, "resource", rule.resource.as_deref());
     put(&mut shown, "resource_id", rule.resource_id.as_deref());
     put(&mut shown, "condition", rule.condition.as_deref());
+    if let Some(order) = &rule.order {
+        shown["ordering_key"] = order.key.as_str().into();
+        shown["ordering_on_failure"] = order.on_failure.as_str().into();
+    }
     if let Some(mapping) = &rule.mapping {
         shown["mapping"] = serde_json::from_str(mapping).unwrap_or_default();
     }
@@ -264,7 +269,13 @@ pub fn rule_event(event: &EventRecord, delivery: &DeliveryRecord) -> Value {
     put(&mut shown, "resource_id", event.resource_id.as_deref());
     put(&mut shown, "started_at", delivery.started_at);
     put(&mut shown, "completed_at", delivery.completed_at);
-    put(&mut shown, "next_attempt_at", delivery.state.due_at);
+    match delivery.state.turn {
+        Turn::Waits => put(&mut shown, "waits_for", delivery.waits_for),
+        _ => put(&mut shown, "next_attempt_at", delivery.state.due_at),
+    }
+    if delivery.state.turn == Turn::Holds {
+        shown["holds_others"] = true.into();
+    }
     put(&mut shown, "last_error", delivery.last_error.as_deref());
     shown
 }

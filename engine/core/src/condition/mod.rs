@@ -9,6 +9,7 @@
 //! - `lex`, `parse`, `check`: from the text to a tree whose names and types were checked
 //! - `eval`, `calls`, `numbers`, `value`: the tree, held against an event
 //! - `explain`: which part decided, and the values that it saw
+//! - `key`: expressions whose value is a key instead of a truth
 
 use std::cell::{Cell, OnceCell};
 use std::fmt;
@@ -22,6 +23,7 @@ mod calls;
 mod check;
 mod eval;
 mod explain;
+mod key;
 mod lex;
 mod numbers;
 mod parse;
@@ -32,6 +34,7 @@ mod value;
 mod tests;
 
 pub use explain::{Decisive, Explanation, Seen};
+pub use key::Key;
 
 use eval::{Evaluation, Failure, Why};
 use tree::{Node, Type};
@@ -123,14 +126,7 @@ impl<'e> Facts<'e> {
 impl Condition {
     /// Reads and checks a text.
     pub fn compile(source: &str) -> Result<Self, Mistake> {
-        let mistake = |(at, message): (usize, String)| {
-            let (line, column) = place(source, at);
-            Mistake {
-                line,
-                column,
-                message,
-            }
-        };
+        let mistake = |(at, message)| Mistake::at(source, at, message);
         if source.len() > MAX_CONDITION_BYTES {
             let message = format!(
                 "the condition has {} bytes; it may have {MAX_CONDITION_BYTES}",
@@ -165,17 +161,32 @@ impl Condition {
     }
 
     fn unmet(&self, failure: &Failure) -> Unmet {
-        let (line, column) = place(self.source(), failure.start);
-        let message = match &failure.why {
-            Why::Missing(name) => format!("there is no member {name:?}"),
-            Why::Wrong(why) => why.clone(),
-            Why::TooMuch => "the condition takes too many steps for this event".into(),
-        };
-        Unmet {
+        unmet(self.source(), failure)
+    }
+}
+
+impl Mistake {
+    fn at(source: &str, at: usize, message: String) -> Self {
+        let (line, column) = place(source, at);
+        Self {
             line,
             column,
             message,
         }
+    }
+}
+
+fn unmet(source: &str, failure: &Failure) -> Unmet {
+    let (line, column) = place(source, failure.start);
+    let message = match &failure.why {
+        Why::Missing(name) => format!("there is no member {name:?}"),
+        Why::Wrong(why) => why.clone(),
+        Why::TooMuch => "the condition takes too many steps for this event".into(),
+    };
+    Unmet {
+        line,
+        column,
+        message,
     }
 }
 

@@ -13,6 +13,7 @@ use heddle_core::id::{
     AttemptId, ConnectionId, DeliveryId, EventId, OrganisationId, PublishableKeyId, RuleId, TermId,
     WorkspaceId,
 };
+use heddle_core::ordering::OrderingKey;
 use heddle_core::outcome::{Outcome, OutcomeCode};
 use heddle_core::retry::Schedule;
 use heddle_core::rule::Rule;
@@ -28,6 +29,7 @@ mod faults;
 mod idempotency;
 mod keys;
 mod lifecycle;
+mod lines;
 mod lists;
 mod mappings;
 mod opening;
@@ -197,6 +199,7 @@ impl World {
             resource: None,
             resource_id: None,
             condition: None,
+            order: None,
             metadata: Map::from_iter([("action".into(), json!("send_webhook"))]),
             mapping: None,
             active: true,
@@ -229,6 +232,11 @@ impl World {
                 id: DeliveryId::new(event.created_at, self.random()),
                 rule: rule.id,
                 state: State::new(event.created_at, &schedule(), 1),
+                ordering_key: rule
+                    .order
+                    .as_ref()
+                    .and(event.resource_id.as_deref())
+                    .map(|key| OrderingKey::of(rule.id, key)),
             })
             .collect();
         Acceptance { event, deliveries }

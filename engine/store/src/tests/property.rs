@@ -1,9 +1,11 @@
-//! Whatever the verbs and their order: every event's counters are the recount of its deliveries, and
-//! every row is within the schema's CHECKs.
+//! Whatever the verbs and their order: every event's counters are the recount of its deliveries, every
+//! row is within the schema's CHECKs, and of deliveries with a key one goes at a time, in the order of
+//! acceptance, until none is left.
 
 use heddle_core::calendar::Day;
 use heddle_core::connection::InactiveReason;
 use heddle_core::delivery::{Status, Tally};
+use heddle_core::ordering::{OnFailure, Order};
 use heddle_core::outcome::ConnectionVerdict;
 use proptest::prelude::*;
 
@@ -14,6 +16,7 @@ use super::*;
 enum Verb {
     Accept {
         rules: u8,
+        key: u8,
     },
     Claim {
         lane: usize,
@@ -44,6 +47,10 @@ enum Verb {
     DeleteRule {
         rule: usize,
     },
+    OrderRule {
+        rule: usize,
+        policy: usize,
+    },
     SetHealth {
         lane: usize,
         active: bool,
@@ -57,7 +64,7 @@ enum Verb {
 fn verbs() -> impl Strategy<Value = Vec<(Verb, u64)>> {
     let n = || 0usize..6;
     let verb = prop_oneof![
-        5 => any::<u8>().prop_map(|rules| Verb::Accept { rules }),
+        5 => (any::<u8>(), 0u8..3).prop_map(|(rules, key)| Verb::Accept { rules, key }),
         6 => (n(), 0usize..4, any::<bool>())
             .prop_map(|(lane, limit, forced_only)| Verb::Claim { lane, limit, forced_only }),
         8 => (n(), any::<u8>()).prop_map(|(held, outcome)| Verb::Record { held, outcome }),
@@ -68,10 +75,16 @@ fn verbs() -> impl Strategy<Value = Vec<(Verb, u64)>> {
         3 => (n(), n()).prop_map(|(event, rule)| Verb::Retry { event, rule }),
         1 => (n(), n()).prop_map(|(rule, lane)| Verb::MoveRule { rule, lane }),
         1 => n().prop_map(|rule| Verb::DeleteRule { rule }),
+        1 => (n(), 0usize..3).prop_map(|(rule, policy)| Verb::OrderRule { rule, policy }),
         1 => (n(), any::<bool>()).prop_map(|(lane, active)| Verb::SetHealth { lane, active }),
         1 => (n(), any::<bool>()).prop_map(|(lane, force)| Verb::DeleteConnection { lane, force }),
     ];
     proptest::collection::vec((verb, 0u64..40_000), 1..40)
+}
+
+async fn delivery_by_id(world: &World, id: DeliveryId) -> DeliveryRecord {
+    let found = world.query(move |connection| Ok(crate::deliveries::find(connection, id)));
+    found.await.unwrap().unwrap()
 }
 
 fn outcome(choice: u8) -> Outcome {
@@ -97,6 +110,8 @@ struct Run {
     rules: Vec<Rule>,
     events: Vec<EventId>,
     held: Vec<Claimed>,
+    /// Deliveries that a person had tried again: others may have gone before them.
+    asked_again: HashSet<DeliveryId>,
 }
 
 impl Run {
@@ -106,7 +121,9 @@ impl Run {
         let (mut lanes, mut rules) = (Vec::new(), Vec::new());
         for _ in 0..3 {
             let lane = world.destination(tenant).await;
-            rules.extend([world.rule(&lane).await, world.rule(&lane).await]);
+            rules.push(world.rule(&lane).await);
+            let policy = OnFailure::ALL[lanes.len() % 2];
+            rules.push(world.ordered_rule(&lane, policy).await);
             lanes.push(lane);
         }
         Self {
@@ -116,20 +133,106 @@ impl Run {
             rules,
             events: Vec::new(),
             held: Vec::new(),
+            asked_again: HashSet::new(),
         }
+    }
+
+    /// When one of a line is claimed, those that were accepted before it have ended.
+    async fn check_order(&self, claimed: &[Claimed]) {
+        for taken in claimed {
+            let Some(order) = delivery_by_id(&self.world, taken.delivery).await.place else {
+                continue;
+            };
+            let sql = "SELECT id FROM deliveries WHERE rule = ?1 AND ordering_key = ?2 AND place < ?3
+                       AND status IN ('pending', 'processing', 'retrying')";
+            let rule = taken.rule.id;
+            let before = self
+                .world
+                .query(move |connection| {
+                    let values = rusqlite::params![rule.as_bytes(), order.key.as_bytes(), order.number];
+                    let mut statement = connection.prepare(sql)?;
+                    let rows = statement.query_map(values, |row| row.get(0).map(DeliveryId::from_bytes))?;
+                    rows.collect::<Result<Vec<_>, _>>()
+                })
+                .await;
+            let late = before.iter().find(|id| !self.asked_again.contains(*id));
+            assert_eq!(late, None, "{} went before it", taken.delivery);
+        }
+    }
+
+    /// Every line has somebody whose turn it is, or who holds it.
+    async fn check_lines(&self) {
+        let stuck = "SELECT count(*) FROM deliveries w WHERE w.turn = 'waits' AND NOT EXISTS (
+                SELECT 1 FROM deliveries o WHERE o.rule = w.rule AND o.ordering_key = w.ordering_key
+                AND (o.turn = 'taken' OR (o.turn = 'holds' AND o.place < w.place)))";
+        let stuck: u32 = self
+            .world
+            .query(move |connection| connection.query_row(stuck, [], |row| row.get(0)))
+            .await;
+        assert_eq!(stuck, 0, "whoever waits, waits for somebody");
+    }
+
+    /// Ends what is left, with success; nothing is stuck.
+    async fn drain(&mut self, mut now: Timestamp) {
+        let store = self.world.store.clone();
+        store.release_all_leases(now, schedule(), 1).await.unwrap();
+        for lane in 0..self.lanes.len() {
+            let active = true;
+            self.step(Verb::SetHealth { lane, active }, now).await;
+        }
+        loop {
+            now = now.plus(Duration::from_secs(100_000));
+            let mut taken = 0;
+            for lane in self.lanes.clone() {
+                let claimed = self.world.claim(lane.id, 100, now).await.claimed;
+                self.check_order(&claimed).await;
+                taken += claimed.len();
+                for claimed in claimed {
+                    self.world.record(&claimed, delivered(), now).await;
+                }
+            }
+            if taken > 0 {
+                continue;
+            }
+            let holds = "SELECT event, rule FROM deliveries WHERE turn = 'holds' LIMIT 1";
+            let holds = self
+                .world
+                .query(move |connection| {
+                    let found = connection.query_row(holds, [], |row| {
+                        Ok((EventId::from_bytes(row.get(0)?), RuleId::from_bytes(row.get(1)?)))
+                    });
+                    Ok(found.ok())
+                })
+                .await;
+            let Some((event, rule)) = holds else { break };
+            let organisation = self.tenant.organisation;
+            store
+                .cancel_delivery(organisation, event, rule, now)
+                .await
+                .unwrap();
+        }
+        let left = "SELECT count(*) FROM deliveries WHERE completed_at IS NULL OR turn IS NOT NULL";
+        let left: u32 = self
+            .world
+            .query(move |connection| connection.query_row(left, [], |row| row.get(0)))
+            .await;
+        assert_eq!(left, 0, "nothing is stuck");
     }
 
     async fn step(&mut self, verb: Verb, now: Timestamp) {
         let (store, organisation) = (&self.world.store, self.tenant.organisation);
         let event = |n: usize| self.events.get(n % self.events.len().max(1)).copied();
         match verb {
-            Verb::Accept { rules } => {
+            Verb::Accept { rules, key } => {
                 let chosen = self
                     .rules
                     .iter()
                     .enumerate()
                     .filter(|(n, _)| rules & (1 << n) != 0);
-                let event = self.world.event(self.tenant.workspace, now);
+                let event = Event {
+                    resource_id: (key < 2).then(|| key.to_string()),
+                    ..self.world.event(self.tenant.workspace, now)
+                };
                 let acceptance = self.world.acceptance(event, chosen.map(|(_, rule)| rule));
                 self.events
                     .push(store.accept_events(vec![acceptance]).await.unwrap()[0].id);
@@ -147,6 +250,7 @@ impl Run {
                 let until = now.plus(Duration::from_secs(30));
                 let claim = store.claim(vec![request], now, until).await.unwrap().remove(0);
                 assert!(claim.claimed.len() <= limit);
+                self.check_order(&claim.claimed).await;
                 self.held.extend(claim.claimed);
             }
             Verb::Record {
@@ -181,6 +285,9 @@ impl Run {
                     .retry_delivery(organisation, id, self.rules[rule].id, now)
                     .await;
                 assert!(!matches!(done, Err(RetryError::Store(_))), "{done:?}");
+                if let Ok(delivery) = done {
+                    self.asked_again.insert(delivery.id);
+                }
             }
             Verb::MoveRule { rule, lane } => {
                 let moved = Rule {
@@ -188,7 +295,23 @@ impl Run {
                     ..self.rules[rule].clone()
                 };
                 // The rule or the connection may be gone.
-                let _ = store.update_rule(organisation, moved).await;
+                if let Ok(true) = store.update_rule(organisation, moved.clone()).await {
+                    self.rules[rule] = moved;
+                }
+            }
+            Verb::OrderRule { rule, policy } => {
+                let order = OnFailure::ALL.get(policy).map(|on_failure| Order {
+                    key: "event.resource_id".into(),
+                    on_failure: *on_failure,
+                });
+                let changed = Rule {
+                    order,
+                    updated_at: now,
+                    ..self.rules[rule].clone()
+                };
+                if let Ok(true) = store.update_rule(organisation, changed.clone()).await {
+                    self.rules[rule] = changed;
+                }
             }
             Verb::DeleteRule { rule } => {
                 store
@@ -329,7 +452,10 @@ proptest! {
             for (verb, pause) in verbs {
                 now = now.plus(Duration::from_millis(pause));
                 run.step(verb, now).await;
+                run.check_lines().await;
             }
+            run.check().await;
+            run.drain(now).await;
             run.check().await;
         });
     }

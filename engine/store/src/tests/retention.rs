@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use heddle_core::delivery::Status;
 use heddle_core::id::ReplayId;
+use heddle_core::ordering::OnFailure;
 use heddle_core::quota::Limits;
 use heddle_core::replay::{Filter, Progress, Rules};
 
@@ -280,6 +281,36 @@ async fn what_has_not_ended_is_kept_and_goes_when_its_own_time_has_come() {
     assert_eq!(world.prune(later(end + 2 * DAY)).await, 4);
     assert_eq!(world.history().await, [0; 5]);
     assert_eq!(world.count_of("retention_late").await, 0);
+}
+
+#[tokio::test]
+async fn a_failure_that_holds_others_is_kept_until_it_is_given_up() {
+    let world = World::new();
+    let tenant = world.tenant("Academy").await;
+    world
+        .keep(tenant.workspace, days(Some(1), Some(1), Some(1)))
+        .await;
+    let destination = world.destination(tenant).await;
+    let rule = world.ordered_rule(&destination, OnFailure::Hold).await;
+    let head = world.given_up(&destination, &rule, NOW).await;
+    let next = world.accept(NOW, [&rule]).await;
+    assert_eq!(world.prune(later(10 * DAY)).await, 0);
+    let waiting = delivery(&world, tenant, next.id, &rule).await;
+    assert_eq!(waiting.waits_for, Some(head.id));
+    let given_up = world
+        .store
+        .cancel_delivery(tenant.organisation, head.id, rule.id, later(10 * DAY));
+    given_up.await.unwrap();
+    assert!(world.prune(later(30 * DAY)).await > 0);
+    assert_eq!(world.count_of("events").await, 1);
+    assert_eq!(
+        world
+            .claim(destination.id, 9, later(30 * DAY))
+            .await
+            .claimed
+            .len(),
+        1
+    );
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod ingest;
 mod isolation;
 mod limits;
 mod mappings;
+mod ordering;
 mod plugin;
 mod publishable_keys;
 mod retention;

@@ -125,6 +125,11 @@ pub struct RuleEvent {
     completed_at: Option<String>,
     #[schema(format = DateTime)]
     next_attempt_at: Option<String>,
+    /// The event whose delivery by this rule comes first: it has the same ordering key.
+    waits_for: Option<Uuid>,
+    /// `true` when it has failed, and those behind it with the same ordering key wait until it is tried
+    /// again with success, or canceled.
+    holds_others: Option<bool>,
     last_error: Option<String>,
     created_by: String,
     #[schema(format = DateTime)]

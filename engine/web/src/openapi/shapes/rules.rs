@@ -22,6 +22,11 @@ pub struct CreateRule {
     resource_id: Option<String>,
     /// A CEL expression over `event` and `payload`.
     condition: Option<String>,
+    /// A CEL expression over `event` and `payload`: the deliveries for which it comes to the same go out
+    /// one after another, in the order of acceptance.
+    ordering_key: Option<String>,
+    /// What becomes of those behind a delivery that has failed: `continue` when absent.
+    ordering_on_failure: Option<OnFailure>,
     /// Wins over the connection's default mapping.
     #[schema(value_type = Option<Object>)]
     mapping: Option<Value>,
@@ -41,6 +46,9 @@ pub struct UpdateRule {
     resource: Option<String>,
     resource_id: Option<String>,
     condition: Option<String>,
+    /// `null` removes it.
+    ordering_key: Option<String>,
+    ordering_on_failure: Option<OnFailure>,
     #[schema(value_type = Option<Object>)]
     mapping: Option<Value>,
     active: Option<bool>,
@@ -60,6 +68,9 @@ pub struct Rule {
     #[schema(value_type = Object)]
     metadata: Value,
     condition: Option<String>,
+    ordering_key: Option<String>,
+    /// There with an `ordering_key`.
+    ordering_on_failure: Option<OnFailure>,
     #[schema(value_type = Option<Object>)]
     mapping: Option<Value>,
     active: bool,
@@ -69,6 +80,16 @@ pub struct Rule {
     created_at: String,
     #[schema(format = DateTime)]
     updated_at: String,
+}
+
+/// What becomes of those behind a delivery that has failed for good.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// The next one goes on.
+    Continue,
+    /// They wait until it is tried again with success, or canceled.
+    Hold,
 }
 
 #[derive(ToSchema)]
@@ -222,6 +243,8 @@ pub struct Explained {
 pub struct ExplainedRuleEvent {
     id: Uuid,
     status: Status,
+    /// The event whose delivery by this rule comes first.
+    waits_for: Option<Uuid>,
 }
 
 /// What a condition came to.
