@@ -3,13 +3,15 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use serde_json::Map;
+
 use crate::condition::{Condition, Explanation, Facts, Key, Mistake};
 use crate::event::Event;
 use crate::id::RuleId;
 use crate::ordering::OrderingKey;
 use crate::rule::{Match, Rule};
 
-/// A rule with its condition and its ordering key, compiled.
+/// What decides about a rule's matching and about its order, compiled. Many of these are kept in memory.
 #[derive(Debug)]
 pub struct Route {
     rule: Rule,
@@ -35,10 +37,15 @@ impl Route {
             .order
             .as_ref()
             .and_then(|order| Key::compile(&order.key).ok());
+        let rule = Rule {
+            metadata: Map::new(),
+            mapping: None,
+            ..rule
+        };
         Self { rule, condition, key }
     }
 
-    /// The rule.
+    /// The rule, without its metadata and its mapping: these are for deliveries.
     pub fn rule(&self) -> &Rule {
         &self.rule
     }
@@ -201,7 +208,6 @@ impl Routing {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::Map;
 
     use super::*;
     use crate::id::{ConnectionId, EventId, WorkspaceId};
@@ -226,6 +232,18 @@ mod tests {
             created_at: Timestamp(0),
             updated_at: Timestamp(0),
         }
+    }
+
+    #[test]
+    fn what_deliveries_need_is_not_kept_for_matching() {
+        let heavy = Rule {
+            metadata: Map::from_iter([("body".to_owned(), "x".repeat(60_000).into())]),
+            mapping: Some("{}".into()),
+            ..rule(1, "a", None, None, true)
+        };
+        let routing = Routing::new(vec![heavy]);
+        let kept = routing.routes()[0].rule();
+        assert!(kept.metadata.is_empty() && kept.mapping.is_none());
     }
 
     fn event(name: &str, resource: &str, resource_id: Option<&str>, n: u8) -> Event {

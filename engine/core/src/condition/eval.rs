@@ -162,11 +162,20 @@ impl<'a> Evaluation<'a> {
 
     fn index(&mut self, node: &'a Node, of: &'a Node, at: &'a Node) -> Result<Value<'a>> {
         let of = self.value(of)?;
+        let is_written = matches!(at.kind, Kind::Literal(_));
         let at = self.value(at)?;
         match (&of, at.text()) {
             (Value::Object(_) | Value::Map(_), Some(name)) => {
                 self.spend(name.len() / BYTES_PER_STEP, node)?;
-                self.member(node, &of, name)?.ok_or_else(|| missing(node, name))
+                // A name that was computed may be a value of the payload.
+                let absent = || {
+                    if is_written {
+                        missing(node, name)
+                    } else {
+                        missing_key(node)
+                    }
+                };
+                self.member(node, &of, name)?.ok_or_else(absent)
             }
             (Value::Object(_), None) => Err(missing_key(node)),
             (Value::Map(entries), None) => {

@@ -217,6 +217,9 @@ fn what_is_missing_or_does_not_fit_fails_at_its_place() {
         ("payload.plan.name == 'x'", "a string has no members"),
         ("payload.nothing.x == 1", "a null_type has no members"),
         ("has(payload.coupon.percent)", "there is no member \"coupon\""),
+        ("payload['coupon'] == 'x'", "there is no member \"coupon\""),
+        // What was computed may be a secret of the payload's.
+        ("payload[payload.plan] == 'x'", "there is no entry with this key"),
         ("event.resource_id == 'c1'", "there is no member \"resource_id\""),
         ("payload.plan > 5", "string > int has no meaning"),
         ("payload.plan + 1 == 2", "string + int has no meaning"),
