@@ -1,7 +1,7 @@
 //! Why each rule matched an event, or did not. What is held is the rules of now against an event of
 //! then, and each answer says where that makes a difference.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::Json;
@@ -102,18 +102,20 @@ pub async fn event(
     let after = parameters.get("cursor").map(read_cursor).transpose()?;
     let record = app.store.event(caller.reach(), id).await?.ok_or(NO_EVENT)?;
     let payload = app.store.event_payload(caller.reach(), id).await?;
-    let deliveries = app.store.deliveries_of(id).await?;
+    let mut deliveries = app.store.deliveries_of(id).await?;
     let routing = app.store.rules_of(record.workspace).await?;
     let gone = payload.is_none();
     let event = seen(&record, payload.unwrap_or_else(|| "{}".into()));
 
     let reach = caller.reach();
-    let within = |rule: &Rule| reach.is_of_resource(rule.resource.as_deref(), rule.resource_id.as_deref());
-    let routes: Vec<&Arc<Route>> = routing
-        .routes()
-        .iter()
-        .filter(|route| within(route.rule()))
-        .collect();
+    let within = |route: &&Arc<Route>| {
+        let rule = route.rule();
+        reach.is_of_resource(rule.resource.as_deref(), rule.resource_id.as_deref())
+    };
+    let (routes, others): (Vec<&Arc<Route>>, Vec<_>) = routing.routes().iter().partition(within);
+    // What is left without its rule is of a deleted one, and not of one that is out of reach.
+    let others: HashSet<RuleId> = others.iter().map(|route| route.rule().id).collect();
+    deliveries.retain(|delivery| !others.contains(&delivery.rule));
     // The facts of an event are not shared between threads, so they end before the next wait.
     let page = {
         let mut entries = entries(&routes, &deliveries, &Facts::of(&event));

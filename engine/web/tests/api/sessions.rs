@@ -439,6 +439,15 @@ async fn a_session_of_a_resource_sees_and_touches_that_resource_alone() {
             .expect(200);
         assert_eq!(list["count"], 0, "{path}");
     }
+    // The rule of every course led to a delivery of it too, and is none that this session knows.
+    let late = world.post("/api/v1/events", event(json!("7"))).await.expect(201);
+    let path = format!("/api/v1/events/{}/explain", text(&late["event"]["id"]));
+    let explained = world.send(&by, "GET", &path, "").await.expect(200);
+    assert_eq!(
+        (&explained["count"], &explained["records"][0]["rule"]),
+        (&json!(1), &json!(rules[0])),
+        "{explained}"
+    );
     world.clock.advance(60_000);
     for (at, expected) in [(0, 200), (1, 404), (2, 404)] {
         let (rule, event) = (&rules[at], &events[at]);
