@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use heddle_core::id::WorkspaceId;
 use heddle_core::time::Timestamp;
 use heddle_store::stop::{self, Stop};
-use heddle_store::{Accepted, Emission};
+use heddle_store::{Accepted, Emission, StoreError};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
@@ -135,9 +135,17 @@ async fn many(
 
 async fn accept(app: &App, emissions: Vec<Emission>) -> Result<Vec<Accepted>, ApiError> {
     stop::at(Stop::AfterMatch);
-    let accepted = app.store.accept(emissions).await?;
+    let accepted = app.store.accept(emissions).await.map_err(gone)?;
     stop::at(Stop::BeforeAnswer);
     Ok(accepted)
+}
+
+/// A workspace that was deleted since it was found. The contract has no 404 for ingestion.
+fn gone(error: StoreError) -> ApiError {
+    match error {
+        StoreError::NotFound(_) => ApiError::UnknownWorkspace,
+        other => other.into(),
+    }
 }
 
 /// `refusals` has an item of each place, `accepted` one of each `None` among them.
