@@ -111,6 +111,7 @@ impl Engine {
             session_key: home.session_key()?,
             public_url: settings.public_url.clone(),
             live: Arc::default(),
+            bodies: Arc::default(),
         });
         let watching = CancellationToken::new();
         tokio::spawn(watch_plugins(Arc::clone(&plugins), watching.clone()));

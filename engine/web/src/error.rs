@@ -94,6 +94,8 @@ pub enum ApiError {
     TooLarge(String),
     /// More calls than the caller's rate, or its workspace's.
     RateLimited(Standing),
+    /// More of bodies than the caller, or all callers, may have in memory.
+    TooMuchAtOnce,
     /// A quota is used up.
     OverQuota(OverQuota),
     /// An attempt is at hand anyway.
@@ -130,7 +132,7 @@ impl From<&OverQuota> for QuotaView {
 /// How long a caller waits after a 425, in seconds: longer than what counts as imminent.
 const TOO_EARLY_SECONDS: HeaderValue = HeaderValue::from_static("3");
 
-/// How long a caller waits after a 503, in seconds.
+/// How long a caller waits for room, in seconds: after a 503, and where too much came at once.
 const UNAVAILABLE_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
 impl ApiError {
@@ -156,7 +158,7 @@ impl ApiError {
                 TroubleKind::TooMany => StatusCode::TOO_MANY_REQUESTS,
             },
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::RateLimited(_) | Self::OverQuota(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::RateLimited(_) | Self::TooMuchAtOnce | Self::OverQuota(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::TooEarly(_) => StatusCode::TOO_EARLY,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -189,6 +191,7 @@ impl ApiError {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::TooLarge(_) => "payload_too_large",
             Self::RateLimited(_) => "rate_limited",
+            Self::TooMuchAtOnce => "too_much_at_once",
             Self::OverQuota(_) => "quota_exceeded",
             Self::TooEarly(_) => "retry_too_early",
             Self::BodyTooSlow => "body_timeout",
@@ -240,6 +243,9 @@ impl ApiError {
                 standing.limit
             )
             .into(),
+            Self::TooMuchAtOnce => {
+                "Too much is being sent at once. Send less at a time, or try again in a moment.".into()
+            }
             Self::OverQuota(over) => match over.resets_at {
                 Some(at) => format!(
                     "The quota {} of {} is used up until {at}.",
@@ -303,7 +309,7 @@ impl IntoResponse for ApiError {
             Self::TooEarly(_) => {
                 headers.insert(RETRY_AFTER, TOO_EARLY_SECONDS);
             }
-            Self::Unavailable(_) => {
+            Self::Unavailable(_) | Self::TooMuchAtOnce => {
                 headers.insert(RETRY_AFTER, UNAVAILABLE_SECONDS);
             }
             Self::Destination(Trouble {
@@ -365,6 +371,7 @@ mod tests {
                 reset_seconds: 1,
                 retry_after_seconds: Some(1),
             }),
+            ApiError::TooMuchAtOnce,
             ApiError::OverQuota(OverQuota {
                 counter: "rules",
                 limit: 1,

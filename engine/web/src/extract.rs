@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
@@ -13,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::App;
+use crate::bodies::Share;
 use crate::error::{ApiError, Problem};
 
 /// How long a body may take to arrive.
@@ -21,6 +23,9 @@ const BODY_TIME: Duration = Duration::from_secs(30);
 /// What is read and thrown away of a body over its limit, so that the caller gets to see the answer
 /// instead of a broken connection.
 const MAX_DISCARDED_BYTES: usize = 16 * 1024 * 1024;
+
+/// What is set aside for a body that was announced and has not come.
+const MAX_AHEAD: usize = 64 * 1024;
 
 /// How much a body may hold.
 pub trait BodyLimit {
@@ -67,7 +72,9 @@ impl<L: BodyLimit> FromRequest<App> for Text<L> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &App) -> Result<Self, ApiError> {
-        let bytes = tokio::time::timeout(BODY_TIME, read(request.into_body(), L::BYTES))
+        let share = request.extensions().get::<Arc<Share>>().cloned();
+        let share = share.ok_or_else(|| ApiError::Internal("a body is read before its door".into()))?;
+        let bytes = tokio::time::timeout(BODY_TIME, read(request.into_body(), L::BYTES, &share))
             .await
             .map_err(|_| ApiError::BodyTooSlow)??
             .ok_or_else(|| ApiError::TooLarge(L::EXCEEDED.into()))?;
@@ -76,10 +83,11 @@ impl<L: BodyLimit> FromRequest<App> for Text<L> {
     }
 }
 
-/// The body's bytes, or `None` when it has more than `limit`. At no time are more than that kept.
-async fn read(mut body: Body, limit: usize) -> Result<Option<Vec<u8>>, ApiError> {
+/// The body's bytes, or `None` when it has more than `limit`. At no time are more than that kept, or than
+/// there is room for.
+async fn read(mut body: Body, limit: usize, share: &Share) -> Result<Option<Vec<u8>>, ApiError> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    let (mut bytes, mut total) = (Vec::with_capacity(announced.min(limit)), 0_usize);
+    let (mut bytes, mut total) = (Vec::with_capacity(announced.min(limit).min(MAX_AHEAD)), 0_usize);
     while let Some(frame) = std::future::poll_fn(|cx| std::pin::Pin::new(&mut body).poll_frame(cx)).await {
         let frame = frame.map_err(|_| ApiError::MalformedJson("it broke off".into()))?;
         let Ok(data) = frame.into_data() else { continue };
@@ -90,6 +98,7 @@ async fn read(mut body: Body, limit: usize) -> Result<Option<Vec<u8>>, ApiError>
         if total > limit {
             bytes = Vec::new();
         } else {
+            share.grow(data.len())?;
             bytes.extend_from_slice(&data);
         }
     }

@@ -3,7 +3,8 @@
 //! - [`router`] is the whole of it; every path of the API is declared in one list, with the permission
 //!   that its callers need
 //! - `routes` is how a route is declared, `permission` the words, `auth` and `keys` the credentials,
-//!   `caller` what a handler knows of who is there; `extract` reads what they ask; `views` writes the answers
+//!   `caller` what a handler knows of who is there; `extract` reads what they ask, within what `bodies`
+//!   has room for; `views` writes the answers
 //! - `error` is what can go wrong and the one mapping of it to HTTP; `frame` is around every route
 //! - `cors` is for the two ingestion operations alone
 //! - `workspaces`, `terms` (event types and resources), `usage`, `limits` (with `rate`, before every route), `machine_keys`, `publishable_keys`, `sessions` (with `session_access` and `session_tokens`), `connections` (with `settings` and `headers`), `integrations`, `rules`, `ingest` (with `sent`,
@@ -27,6 +28,7 @@ use heddle_store::Store;
 use tower_http::catch_panic::CatchPanicLayer;
 
 mod auth;
+mod bodies;
 mod caller;
 mod catalogs;
 mod checks;
@@ -71,6 +73,7 @@ mod usage;
 mod views;
 mod workspaces;
 
+pub use bodies::Bodies;
 pub use live::LiveCalls;
 pub use machine_keys::{MAX_WORKSPACES, shown as machine_key};
 pub use origins::origin;
@@ -108,6 +111,8 @@ pub struct WebState {
     pub environment: String,
     /// Who asks destinations how much.
     pub live: Arc<LiveCalls>,
+    /// Whose bodies are in memory.
+    pub bodies: Arc<Bodies>,
 }
 
 impl WebState {

@@ -4,6 +4,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
@@ -119,8 +120,11 @@ impl<H: Handler<T, App>, T: Send + 'static> Handler<T, App> for Guarded<H> {
                         Ok(standing) => standing,
                         Err(refused) => return refused.into_response(),
                     };
+                    let share = app.bodies.share(&caller);
+                    request.extensions_mut().insert(Arc::clone(&share));
                     request.extensions_mut().insert(caller);
                     let mut response = self.handler.call(request, app).await;
+                    drop(share);
                     if let Some(standing) = standing {
                         rate::write(standing, response.headers_mut());
                     }

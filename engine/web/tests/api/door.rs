@@ -1,6 +1,9 @@
 //! Who is let in, and what everybody is told who is not.
 
+use std::sync::Arc;
+
 use axum::body::Body;
+use heddle_web::Bodies;
 use http::Request;
 use serde_json::json;
 
@@ -326,4 +329,24 @@ async fn without_the_store_nothing_is_acknowledged_and_nothing_told() {
         assert_eq!(answer.refused(503), "unavailable", "{method} {path}");
     }
     assert_eq!(text(&world.get("/healthz").await.expect(200)["status"]), "ok");
+}
+
+#[tokio::test]
+async fn bodies_that_there_is_no_room_for_are_refused_and_leave_nothing_behind() {
+    let world = World::new()
+        .await
+        .changed(|state| state.bodies = Arc::new(Bodies::new(10_000, 1_000)));
+    let (workspace, page) = world.workspace("First").await;
+    let event = |size: usize| json!({"event": "a", "payload": {"x": "x".repeat(size)}}).to_string();
+    let answer = world.send(&page, "POST", "/api/v1/events", event(2_000)).await;
+    assert_eq!(answer.headers["retry-after"], "1");
+    assert_eq!(answer.refused(429), "too_much_at_once");
+    for _ in 0..20 {
+        world
+            .send(&page, "POST", "/api/v1/events", event(800))
+            .await
+            .expect(201);
+    }
+    let list = world.get(&format!("/api/v1/workspaces/{workspace}/events")).await;
+    assert_eq!(list.expect(200)["count"], json!(20));
 }

@@ -166,6 +166,7 @@ impl World {
             session_key: SESSION_KEY,
             public_url: None,
             live: Arc::default(),
+            bodies: Arc::default(),
         };
         let router = router(state.clone());
         let key = new_key(&store, 'A').await;
@@ -177,6 +178,13 @@ impl World {
             key,
             _directory: directory,
         }
+    }
+
+    /// The same, served in another way.
+    pub fn changed(mut self, change: impl FnOnce(&mut WebState)) -> Self {
+        change(&mut self.state);
+        self.router = router(self.state.clone());
+        self
     }
 
     /// The caller that everything in this world belongs to.
