@@ -223,7 +223,7 @@ impl Home {
 }
 
 /// The binary beside the test executable: `target/<profile>/heddle`.
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own path");
     let profile = test
         .parent()

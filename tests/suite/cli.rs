@@ -1,7 +1,7 @@
 //! The command line, as a newcomer and as an operator meet it.
 
 use heddle_tests::api::Api;
-use heddle_tests::engine::{Engine, Home, Settings};
+use heddle_tests::engine::{Engine, Home, Settings, binary};
 use heddle_tests::receiver::Receiver;
 use reqwest::Method;
 use serde_json::Value;
@@ -19,6 +19,19 @@ async fn the_help_tells_a_newcomer_what_there_is() {
         !unknown.status.success() && unknown.stderr.contains("fly"),
         "{unknown:?}"
     );
+}
+
+#[test]
+fn output_that_nobody_reads_any_more_ends_a_command_without_a_word() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let ended = std::process::Command::new(binary())
+        .arg("settings")
+        .stdout(writer)
+        .output()
+        .expect("it runs");
+    assert!(!ended.status.success());
+    assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal, Write, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -132,11 +132,18 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever read the output has seen enough of it.
+        Err(error) if is_broken_pipe(&error) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("heddle: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let cause = error.downcast_ref::<std::io::Error>();
+    cause.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
 fn run(cli: Cli) -> Result<()> {
@@ -198,16 +205,22 @@ fn run(cli: Cli) -> Result<()> {
         } => plugin::print_page(&settings, &name),
         Command::Settings => {
             for setting in settings::ALL {
-                println!("{} (HEDDLE_{})", setting.key, setting.key.to_ascii_uppercase());
-                println!("    {}", setting.help);
-                println!(
+                writeln!(
+                    stdout(),
+                    "{} (HEDDLE_{})",
+                    setting.key,
+                    setting.key.to_ascii_uppercase()
+                )?;
+                writeln!(stdout(), "    {}", setting.help)?;
+                writeln!(
+                    stdout(),
                     "    default: {}",
                     if setting.default.is_empty() {
                         "none"
                     } else {
                         setting.default
                     }
-                );
+                )?;
             }
             Ok(())
         }

@@ -1,5 +1,6 @@
 //! `heddle keys`: machine keys, made and ended beside a running server or before the first start.
 
+use std::io::{Write, stdout};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,14 +45,15 @@ pub async fn create(
     let home = Home::open(&settings.data_dir, settings.master_key.as_deref())?;
     let store = open_store(&home, settings)?;
     let key = make(&store, name, organisation, limits).await?;
-    println!(
+    writeln!(
+        stdout(),
         "{}",
         json!({
             "organization_id": key.organisation.to_string(),
             "access_key": key.access_key,
             "secret_key": key.secret.reveal(),
         })
-    );
+    )?;
     store.close().await;
     Ok(())
 }
@@ -161,7 +163,7 @@ pub async fn list(settings: &Settings, organisation: Option<&str>) -> Result<()>
     let now = SystemClock.now();
     if let Some(organisation) = organisation {
         for key in store.list_machine_keys(organisation).await? {
-            println!("{}", heddle_web::machine_key(key, now));
+            writeln!(stdout(), "{}", heddle_web::machine_key(key, now))?;
         }
     }
     store.close().await;
@@ -177,7 +179,7 @@ pub async fn revoke(settings: &Settings, access_key: &str) -> Result<()> {
     let revoked = store
         .revoke_machine_key(key.organisation, key.access_key, now)
         .await?;
-    println!("{}", json!({"revoked": revoked.unwrap_or(false)}));
+    writeln!(stdout(), "{}", json!({"revoked": revoked.unwrap_or(false)}))?;
     store.close().await;
     Ok(())
 }
@@ -199,7 +201,7 @@ pub async fn print_token(settings: &Settings, access_key: &str) -> Result<()> {
     let store = open_store(&home, settings)?;
     let now = SystemClock.now();
     let key = known(&store, access_key, now).await?;
-    println!("{}", token(&key, now)?);
+    writeln!(stdout(), "{}", token(&key, now)?)?;
     store.close().await;
     Ok(())
 }

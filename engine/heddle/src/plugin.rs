@@ -1,6 +1,7 @@
 //! `heddle plugin`: installing and listing plugins.
 
 use std::fs;
+use std::io::{Write, stdout};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -37,19 +38,21 @@ pub fn install(settings: &Settings, file: &Path) -> Result<()> {
     fs::write(&draft, &bytes)
         .and_then(|()| fs::rename(&draft, &target))
         .with_context(|| format!("writing {}", target.display()))?;
-    println!(
+    writeln!(
+        stdout(),
         "installed {} {} ({}) as {}",
         manifest.title,
         manifest.version,
         manifest.name,
         target.display()
-    );
-    println!(
+    )?;
+    writeln!(
+        stdout(),
         "  actions: {}",
         manifest.actions.keys().cloned().collect::<Vec<_>>().join(", ")
-    );
-    println!("  may call: {}", manifest.hosts.join(", "));
-    println!("  a running server offers it within seconds");
+    )?;
+    writeln!(stdout(), "  may call: {}", manifest.hosts.join(", "))?;
+    writeln!(stdout(), "  a running server offers it within seconds")?;
     Ok(())
 }
 
@@ -60,15 +63,16 @@ pub fn list(settings: &Settings) -> Result<()> {
     for plugin in plugins.all() {
         let manifest = plugin.manifest();
         let actions = manifest.actions.keys().cloned().collect::<Vec<_>>().join(", ");
-        println!(
+        writeln!(
+            stdout(),
             "{:<20} {:<10} {:<28} {actions}",
             manifest.name,
             manifest.version,
             plugin.origin()
-        );
+        )?;
     }
     for (file, problem) in plugins.broken() {
-        println!("{file}: NOT LOADED: {problem}");
+        writeln!(stdout(), "{file}: NOT LOADED: {problem}")?;
     }
     Ok(())
 }
@@ -80,7 +84,7 @@ pub fn print_page(settings: &Settings, name: &str) -> Result<()> {
     let Some(plugin) = plugins.get(name) else {
         bail!("there is no destination {name:?}; heddle plugin list shows them");
     };
-    print!("{}", page(plugin.manifest()));
+    write!(stdout(), "{}", page(plugin.manifest()))?;
     Ok(())
 }
 
