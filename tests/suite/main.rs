@@ -17,6 +17,7 @@ mod crash_matrix;
 #[cfg(target_os = "linux")]
 mod disk;
 mod explain;
+mod fairness;
 mod fan_out;
 mod forms;
 mod guard;

@@ -53,6 +53,8 @@ words! {
     }
     /// What becomes of those behind a delivery that has failed, when a rule has an ordering key.
     OnFailure { Continue, Hold }
+    /// Whether deliveries go out, as far as the destination works.
+    Circuit { Closed, Open, Probing }
     /// By which rules a replay goes.
     ReplayRules { Original, Current }
     ReplayStatus { Running, Paused, Completed, Canceled }
@@ -220,6 +222,8 @@ pub struct Connection {
     pub created_at: String,
     pub updated_at: String,
     pub check: Option<Check>,
+    pub circuit: Option<Circuit>,
+    pub next_probe_at: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

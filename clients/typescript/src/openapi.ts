@@ -932,6 +932,12 @@ export interface components {
             stale?: boolean | null;
             error?: components["schemas"]["Trouble"] | null;
         };
+        /**
+         * @description Whether deliveries go out, as far as the destination works: `closed` they do, `open` they wait since
+         *     it failed again and again, `probing` one is under way, to see.
+         * @enum {string}
+         */
+        Circuit: "closed" | "open" | "probing";
         Connection: {
             /** Format: uuid */
             id: string;
@@ -953,6 +959,12 @@ export interface components {
             /** Format: date-time */
             updated_at: string;
             check?: components["schemas"]["Check"] | null;
+            circuit?: components["schemas"]["Circuit"] | null;
+            /**
+             * Format: date-time
+             * @description Where the circuit is open: when the next delivery may go out, to see.
+             */
+            next_probe_at?: string | null;
         };
         /** @description A whole list, or a page of one. */
         ConnectionList: {

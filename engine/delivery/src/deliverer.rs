@@ -21,6 +21,7 @@ use tokio::sync::broadcast;
 use crate::conversation::{self, Conversation, Partners};
 use crate::mapping::Mappings;
 use crate::pacer::Claim;
+use crate::sign::Sign;
 use crate::{Parts, input};
 
 /// The prepared connections that are kept; beyond it the cache starts anew.
@@ -83,8 +84,8 @@ impl Deliverer {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes one attempt and records it.
-    pub async fn deliver(&self, claimed: Claimed, claim: Option<Claim>) {
+    /// Makes one attempt and records it. Gives what it says of the destination.
+    pub async fn deliver(&self, claimed: Claimed, claim: Option<Claim>) -> Sign {
         let _held = Held::new(self, claimed.delivery);
         stop::at(Stop::BeforeRequest);
         let started_at = self.parts.clock.now();
@@ -103,6 +104,7 @@ impl Deliverer {
         };
         let finished_at = self.parts.clock.now();
         let attempt = self.attempt(&claimed, conversation, &outcome, started_at, finished_at);
+        let sign = Sign::of(&outcome, attempt.status);
         let schedule = prepared
             .as_ref()
             .map_or_else(|| Arc::clone(&self.parts.schedule), |p| Arc::clone(&p.schedule));
@@ -116,7 +118,7 @@ impl Deliverer {
         };
         stop::at(Stop::AfterRequest);
         let Some(state) = self.record(record).await else {
-            return;
+            return sign;
         };
         let connection = prepared.map(|prepared| Arc::clone(&prepared.connection));
         // Nobody listening is fine.
@@ -135,6 +137,7 @@ impl Deliverer {
             took: finished_at.since(started_at),
             state,
         }));
+        sign
     }
 
     async fn converse(

@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use heddle_core::id::ConnectionId;
+use futures::future::join_all;
+use heddle_core::connection::Connection;
+use heddle_core::id::{ConnectionId, WorkspaceId};
 use heddle_core::time::Timestamp;
 use heddle_store::{ClaimRequest, Claimed, LaneClaim, StoreError};
 use tokio::sync::mpsc;
@@ -14,10 +16,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::Parts;
+use crate::circuit::Leave;
 use crate::deliverer::Deliverer;
-use crate::lane::{Lanes, TURN};
+use crate::destinations::Trip;
+use crate::lane::{Lanes, Turn, Wait};
 use crate::pace::Key;
-use crate::pacer::{Account, Claim};
+use crate::pacer::Account;
+use crate::sign::Sign;
 
 /// After a claim that failed, or that found nothing where something was due.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -25,55 +30,49 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Times of lanes are in milliseconds.
 const ROUNDED: Duration = Duration::from_millis(1);
 
-/// The longest that the dispatcher sleeps; a clock that was set back must not stop it for ever.
+/// The longest that the dispatcher sleeps; a clock that was set back must not stop it for ever. And
+/// how long a lane is left alone that fails whenever it is claimed.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
+
+/// A lane whose destination is left alone is looked into for what a person asked for, at most once in
+/// this time.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The connections whose workspace is asked for at once.
+const STRANGERS: usize = 64;
+
+/// The connections of which something is remembered; beyond it the memory starts anew.
+const REMEMBERED: usize = 100_000;
 
 /// Runs until `stop`.
 pub async fn run(parts: Parts, deliverer: Arc<Deliverer>, tasks: TaskTracker, stop: CancellationToken) {
-    let mut lanes = Lanes::default();
-    let (ended, mut endings) = mpsc::unbounded_channel::<ConnectionId>();
+    let (ended, mut endings) = mpsc::unbounded_channel();
+    let mut dispatcher = Dispatcher {
+        lanes: Lanes::new(parts.limits.in_flight),
+        homes: HashMap::new(),
+        looked: HashMap::new(),
+        parts: parts.clone(),
+        deliverer,
+        tasks,
+        ended,
+    };
     loop {
         let now = parts.clock.now();
         for (connection, due_at) in parts.store.due().take() {
             // Lanes that are due take turns in the order in which they asked, not by the age of what
             // waits: an old backlog must not go before everybody else for ever.
-            lanes.due(connection, due_at.max(now));
+            dispatcher.lanes.due(connection, due_at.max(now));
         }
-        while let Ok(connection) = endings.try_recv() {
-            lanes.ended(connection);
+        while let Ok(ending) = endings.try_recv() {
+            dispatcher.ended(&ending, now);
         }
-        let Plan {
-            requests,
-            accounts,
-            paced,
-        } = plan(&parts, &lanes, now).await;
-        for (connection, wait) in paced {
-            lanes.claimed(connection, 0, Some(now.plus(wait)));
-        }
-        let more = !requests.is_empty();
-        if more {
-            match parts
-                .store
-                .claim(requests.clone(), now, now.plus(parts.limits.lease()))
-                .await
-            {
-                Ok(claims) => {
-                    for ((request, account), claim) in requests.iter().zip(accounts).zip(claims) {
-                        let claim = claim_with_pace(&parts, account.as_deref(), claim);
-                        hand_out(&mut lanes, request, claim, now, &deliverer, &tasks, &ended);
-                    }
-                }
-                Err(error) => {
-                    postpone(&mut lanes, &requests, now, &error);
-                }
-            }
-        }
-        if more && !stop.is_cancelled() {
+        if dispatcher.round(now).await && !stop.is_cancelled() {
             continue;
         }
-        let sleep = lanes
-            .next_after(now)
-            .filter(|_| lanes.in_flight() < parts.limits.in_flight)
+        let sleep = dispatcher
+            .lanes
+            .next()
+            .filter(|_| !dispatcher.lanes.is_full())
             .map_or(LONGEST_SLEEP, |due| {
                 due.since(parts.clock.now()).min(LONGEST_SLEEP)
             });
@@ -83,8 +82,8 @@ pub async fn run(parts: Parts, deliverer: Arc<Deliverer>, tasks: TaskTracker, st
             () = parts.store.due().notified() => {}
             () = parts.pacer.room_may_have_grown() => {}
             ending = endings.recv() => {
-                if let Some(connection) = ending {
-                    lanes.ended(connection);
+                if let Some(ending) = ending {
+                    dispatcher.ended(&ending, parts.clock.now());
                 }
             }
             () = tokio::time::sleep(sleep) => {}
@@ -92,118 +91,293 @@ pub async fn run(parts: Parts, deliverer: Arc<Deliverer>, tasks: TaskTracker, st
     }
 }
 
-/// What to claim now.
-#[derive(Default)]
-struct Plan {
-    requests: Vec<ClaimRequest>,
-    /// Of each request, where its plugin is loaded.
-    accounts: Vec<Option<Arc<Account>>>,
-    /// Lanes whose account is due, but not its turn: for so long.
-    paced: Vec<(ConnectionId, Duration)>,
+struct Dispatcher {
+    parts: Parts,
+    deliverer: Arc<Deliverer>,
+    tasks: TaskTracker,
+    ended: mpsc::UnboundedSender<Ending>,
+    lanes: Lanes,
+    /// Whose each connection is: that never changes.
+    homes: HashMap<ConnectionId, WorkspaceId>,
+    /// When a lane that is held was looked into last.
+    looked: HashMap<ConnectionId, Timestamp>,
 }
 
-/// For every lane that is due, as much as the connection may have under way, and as its account
-/// has turns for soon.
-async fn plan(parts: &Parts, lanes: &Lanes, now: Timestamp) -> Plan {
-    let mut free = parts.limits.in_flight.saturating_sub(lanes.in_flight());
-    let mut plan = Plan::default();
-    let mut planned: HashMap<Key, usize> = HashMap::new();
-    for connection in lanes.ready(now) {
-        if free == 0 {
-            break;
+/// What to claim for one lane.
+struct Plan {
+    request: ClaimRequest,
+    /// `None`: it was deleted.
+    connection: Option<Arc<Connection>>,
+    /// Where its plugin is loaded.
+    account: Option<Arc<Account>>,
+    /// When to look again, whatever is found now: the destination is left alone.
+    held_until: Option<Timestamp>,
+}
+
+/// A claimed delivery's end.
+struct Ending {
+    connection: ConnectionId,
+    trip: Option<Trip>,
+    sign: Sign,
+}
+
+impl Dispatcher {
+    fn ended(&mut self, ending: &Ending, now: Timestamp) {
+        self.lanes.ended(ending.connection);
+        if let Some(trip) = &ending.trip
+            && self.parts.pacer.destinations().ended(trip, ending.sign, now)
+        {
+            self.lanes.due(ending.connection, now);
         }
-        // What cannot be read is looked at again at the next turn; it may be inactive.
-        let Ok(found) = parts.store.connection_for_delivery(connection).await else {
-            continue;
-        };
-        let in_flight = lanes.in_flight_of(connection);
-        let account = found.as_ref().and_then(|connection| {
-            let plugin = parts.plugins.get(&connection.kind)?;
-            Some(parts.pacer.account(connection, plugin.manifest()))
+    }
+
+    /// Gives every lane that is due its turn, as far as there are places. Whether there may be more to
+    /// do at once.
+    async fn round(&mut self, now: Timestamp) -> bool {
+        let more = self.arrive(now).await;
+        self.lanes.begin();
+        let (mut plans, mut planned) = (Vec::new(), HashMap::new());
+        while let Some(turn) = self.lanes.turn() {
+            match self.plan(turn, &mut planned, now).await {
+                Ok(plan) => {
+                    self.lanes.ask(turn.connection, plan.request.limit);
+                    plans.push(plan);
+                }
+                Err(wait) => self.lanes.pass(turn.connection, wait),
+            }
+        }
+        if plans.is_empty() {
+            return more;
+        }
+        let requests = plans.iter().map(|plan| plan.request.clone()).collect();
+        let leased_until = now.plus(self.parts.limits.lease());
+        let store = self.parts.store.clone();
+        let claim = |requests| store.claim(requests, now, leased_until);
+        for (plan, claim) in plans.iter().zip(lane_by_lane(requests, claim).await) {
+            match claim {
+                Ok(claim) => self.hand_out(plan, claim, now),
+                Err(Postponed(pause)) => {
+                    let connection = plan.request.connection;
+                    self.lanes.claimed(connection, 0, Some(now.plus(pause)));
+                }
+            }
+        }
+        true
+    }
+
+    /// Lets lanes that are due get in line, each with those of its workspace. Whether more wait to.
+    async fn arrive(&mut self, now: Timestamp) -> bool {
+        let strangers = self.lanes.arrive(now, STRANGERS);
+        let more = strangers.len() == STRANGERS;
+        if self.homes.len() > REMEMBERED {
+            self.homes.clear();
+        }
+        let mut unknown = Vec::new();
+        for connection in strangers {
+            match self.homes.get(&connection) {
+                Some(workspace) => self.lanes.place(connection, *workspace),
+                None => unknown.push(connection),
+            }
+        }
+        let store = &self.parts.store;
+        let asked = unknown.into_iter().map(async |connection| {
+            let found = store.connection_for_delivery(connection).await;
+            (connection, found)
         });
-        let room = match &account {
+        for (connection, found) in join_all(asked).await {
+            match found {
+                Ok(Some(found)) => {
+                    self.homes.insert(connection, found.workspace);
+                    self.lanes.place(connection, found.workspace);
+                }
+                // One that is gone has a claim to say so.
+                Ok(None) => self.lanes.place(connection, WorkspaceId::from_bytes([0; 16])),
+                Err(error) => {
+                    self.lanes.pass(connection, unreadable(connection, &error, now));
+                }
+            }
+        }
+        more
+    }
+
+    /// How much of a lane to claim: as much as the connection may have under way, as its account has
+    /// turns for soon, and as its destination is up to.
+    async fn plan(
+        &mut self,
+        turn: Turn,
+        planned: &mut HashMap<Key, usize>,
+        now: Timestamp,
+    ) -> Result<Plan, Wait> {
+        let id = turn.connection;
+        let found = match self.parts.store.connection_for_delivery(id).await {
+            Ok(found) => found,
+            Err(error) => return Err(unreadable(id, &error, now)),
+        };
+        let in_flight = self.lanes.in_flight_of(id);
+        let pacer = self.parts.pacer.clone();
+        let account = found.as_ref().and_then(|connection| {
+            let plugin = self.parts.plugins.get(&connection.kind)?;
+            Some(pacer.account(connection, plugin.manifest()))
+        });
+        let leave = found.as_ref().map_or(Leave::All, |connection| {
+            pacer.destinations().leave(connection, account.as_deref(), now)
+        });
+        let held_until = match leave {
+            Leave::All | Leave::Probe => None,
+            Leave::Held { until } => Some(self.look(id, until, now)?),
+        };
+        let mut most = turn.most;
+        if leave == Leave::Probe {
+            most = 1;
+        }
+        let limit = match &account {
             // One that cannot be delivered is taken to say so.
             None => usize::from(in_flight == 0),
             Some(account) => {
-                let room = parts.pacer.room(account, in_flight);
-                if let Some(wait) = room.again_in {
-                    plan.paced.push((connection, wait + ROUNDED));
-                }
+                let room = pacer.room(account, in_flight);
                 let others = planned.entry(account.key()).or_default();
-                let left = room.deliveries.saturating_sub(*others);
-                *others += left.min(free).min(TURN);
-                left
+                let limit = room.deliveries.saturating_sub(*others).min(most);
+                *others += limit;
+                match room.again_in {
+                    _ if limit > 0 => limit,
+                    Some(wait) => return Err(Wait::Until(now.plus(wait + ROUNDED))),
+                    None if account.fills(in_flight) => return Err(Wait::OwnEnd),
+                    None => return Err(Wait::Round),
+                }
             }
         };
-        let limit = room.min(free).min(TURN);
-        if limit > 0 {
-            free -= limit;
-            let forced_only = found.is_some_and(|connection| !connection.health.is_active());
-            plan.requests.push(ClaimRequest {
-                connection,
-                limit,
-                forced_only,
-            });
-            plan.accounts.push(account);
+        if limit == 0 {
+            return Err(Wait::OwnEnd);
+        }
+        let is_inactive = found.as_ref().is_some_and(|found| !found.health.is_active());
+        let request = ClaimRequest {
+            connection: id,
+            limit,
+            forced_only: is_inactive || held_until.is_some(),
+        };
+        Ok(Plan {
+            request,
+            connection: found,
+            account,
+            held_until,
+        })
+    }
+
+    /// Whether to look into a lane whose destination is left alone. When to look again, if so.
+    fn look(
+        &mut self,
+        connection: ConnectionId,
+        until: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Timestamp, Wait> {
+        let until = until.unwrap_or_else(|| now.plus(LONGEST_SLEEP));
+        let last = self.looked.get(&connection).filter(|last| **last <= now);
+        match last.map(|last| last.plus(LOOK)).filter(|next| *next > now) {
+            Some(next) => Err(Wait::Until(next.min(until))),
+            None => {
+                if self.looked.len() > REMEMBERED {
+                    self.looked.clear();
+                }
+                self.looked.insert(connection, now);
+                Ok(until)
+            }
         }
     }
-    plan
-}
 
-/// What was claimed, each with its word to the pacer that it is under way.
-fn claim_with_pace(parts: &Parts, account: Option<&Account>, claim: LaneClaim) -> PacedClaim {
-    let paced = |claimed| (claimed, account.map(|account| parts.pacer.claim(account)));
-    PacedClaim {
-        claimed: claim.claimed.into_iter().map(paced).collect(),
-        next_due: claim.next_due,
+    fn hand_out(&mut self, plan: &Plan, claim: LaneClaim, now: Timestamp) {
+        let taken = claim.claimed.len();
+        let next_due = match (plan.held_until, claim.next_due) {
+            (Some(until), Some(due)) if taken > 0 => Some(until.min(due.max(now))),
+            (Some(until), _) => Some(until),
+            // An inactive lane is woken again by the store, when it is mended or somebody asks.
+            (None, _) if plan.request.forced_only && taken == 0 => None,
+            (None, Some(due)) if due <= now && taken == 0 => Some(now.plus(PAUSE)),
+            // Behind the lanes that have not had this turn.
+            (None, other) => other.map(|due| due.max(now)),
+        };
+        self.lanes.claimed(plan.request.connection, taken, next_due);
+        for claimed in claim.claimed {
+            self.set_out(plan, claimed);
+        }
     }
-}
 
-struct PacedClaim {
-    claimed: Vec<(Claimed, Option<Claim>)>,
-    next_due: Option<Timestamp>,
-}
-
-fn hand_out(
-    lanes: &mut Lanes,
-    request: &ClaimRequest,
-    claim: PacedClaim,
-    now: Timestamp,
-    deliverer: &Arc<Deliverer>,
-    tasks: &TaskTracker,
-    ended: &mpsc::UnboundedSender<ConnectionId>,
-) {
-    let taken = claim.claimed.len();
-    let next_due = match claim.next_due {
-        // An inactive lane is woken again by the store, when it is mended or somebody asks.
-        _ if request.forced_only && taken == 0 => None,
-        Some(due) if due <= now && taken == 0 => Some(now.plus(PAUSE)),
-        // Behind the lanes that have not had this turn.
-        other => other.map(|due| due.max(now)),
-    };
-    lanes.claimed(request.connection, taken, next_due);
-    for (claimed, claim) in claim.claimed {
-        let (deliverer, ended) = (Arc::clone(deliverer), ended.clone());
-        tasks.spawn(async move {
-            // Sent however the attempt ends, by a panic too, so that no lane leaks its room.
-            let _ended = OnDrop(ended, claimed.connection);
-            deliverer.deliver(claimed, claim).await;
+    fn set_out(&self, plan: &Plan, claimed: Claimed) {
+        let pacer = &self.parts.pacer;
+        let account = plan.account.as_deref();
+        let trip = plan.connection.as_ref().map(|connection| {
+            let destinations = pacer.destinations();
+            destinations.claimed(connection, account, claimed.state.forced)
+        });
+        let claim = account.map(|account| pacer.claim(account));
+        let ending = Ending {
+            connection: claimed.connection,
+            trip,
+            sign: Sign::None,
+        };
+        // Sent however the attempt ends, by a panic too, so that no lane leaks its room.
+        let mut ending = OnDrop(self.ended.clone(), Some(ending));
+        let deliverer = Arc::clone(&self.deliverer);
+        self.tasks.spawn(async move {
+            let sign = deliverer.deliver(claimed, claim).await;
+            if let Some(ending) = &mut ending.1 {
+                ending.sign = sign;
+            }
         });
     }
 }
 
-/// The store is unavailable: everything stays where it is, and the lanes come back soon.
-fn postpone(lanes: &mut Lanes, requests: &[ClaimRequest], now: Timestamp, error: &StoreError) {
-    tracing::warn!(%error, lanes = requests.len(), "claiming deliveries failed; trying again in a second");
-    for request in requests {
-        lanes.claimed(request.connection, 0, Some(now.plus(PAUSE)));
-    }
+fn unreadable(connection: ConnectionId, error: &StoreError, now: Timestamp) -> Wait {
+    tracing::warn!(%connection, %error, "reading a connection failed; its deliveries wait; trying again in ten seconds");
+    Wait::Until(now.plus(LONGEST_SLEEP))
 }
 
-struct OnDrop(mpsc::UnboundedSender<ConnectionId>, ConnectionId);
+/// A lane whose claim failed; it comes back after so long.
+#[derive(Debug, PartialEq, Eq)]
+struct Postponed(Duration);
+
+/// Claims for all lanes at once; and if that fails for something that one of them may be the reason
+/// of, such as a row that cannot be read, for each alone, so that the others go on.
+async fn lane_by_lane<F>(
+    requests: Vec<ClaimRequest>,
+    claim: impl Fn(Vec<ClaimRequest>) -> F,
+) -> Vec<Result<LaneClaim, Postponed>>
+where
+    F: Future<Output = Result<Vec<LaneClaim>, StoreError>>,
+{
+    let count = requests.len();
+    let error = match claim(requests.clone()).await {
+        Ok(claims) => return claims.into_iter().map(Ok).collect(),
+        Err(error) => error,
+    };
+    if let StoreError::Unavailable { .. } = error {
+        tracing::warn!(%error, lanes = count, "claiming deliveries failed; trying again in a second");
+        return (0..count).map(|_| Err(Postponed(PAUSE))).collect();
+    }
+    let mut claims = Vec::with_capacity(count);
+    for request in requests {
+        let connection = request.connection;
+        let alone = match claim(vec![request]).await {
+            Ok(mut claims) => claims.pop().ok_or(Postponed(PAUSE)),
+            Err(error) => {
+                tracing::warn!(%error, %connection, "claiming the deliveries of one connection failed; trying again in ten seconds");
+                Err(Postponed(LONGEST_SLEEP))
+            }
+        };
+        claims.push(alone);
+    }
+    claims
+}
+
+struct OnDrop(mpsc::UnboundedSender<Ending>, Option<Ending>);
 
 impl Drop for OnDrop {
     fn drop(&mut self) {
-        let _ = self.0.send(self.1);
+        if let Some(ending) = self.1.take() {
+            let _ = self.0.send(ending);
+        }
     }
 }
+
+#[cfg(test)]
+#[path = "dispatcher_tests.rs"]
+mod tests;

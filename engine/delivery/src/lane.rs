@@ -1,59 +1,261 @@
-//! Lanes: each connection has its own, so that one slow destination holds up no other. Pure: the
-//! dispatcher gives the time and does what the lanes say.
+//! Lanes and turns: each connection has a lane of its own, so that one slow destination holds up no
+//! other, and turns go round the workspaces first, then round the lanes of each, so that a workspace
+//! with a thousand connections gets no more than one with a single one. Pure: the dispatcher gives the
+//! time and does what the lanes say.
+//!
+//! Two rules, and nothing else, decide who is next:
+//!
+//! - **The turn is the workspace's that has been served least**, counted in deliveries claimed while
+//!   others waited. Whoever had nothing to do, or could do nothing, begins where the others are: nobody
+//!   saves up turns.
+//! - **A workspace may have up to three quarters of the places that the others leave.** There is always
+//!   something left for whoever comes next, however long the attempts of the first may take; and the
+//!   more there are, the more of all places are used.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use heddle_core::id::ConnectionId;
+use heddle_core::id::{ConnectionId, WorkspaceId};
 use heddle_core::time::Timestamp;
 
 /// The most that one lane claims in one turn, so that every ready lane gets its turn soon.
 pub const TURN: usize = 64;
 
+/// The places that a workspace may have of those that the others leave.
+fn share(left: usize) -> usize {
+    left - left / 4
+}
+
+/// Where a lane stands. The number is its place in line among the lanes of its workspace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Standing {
+    /// Nothing waits, as far as is known.
+    #[default]
+    Idle,
+    /// Nothing may be claimed before this time.
+    Later(Timestamp),
+    /// It is due; nobody has looked yet whose it is.
+    Due,
+    /// It waits for its turn.
+    Ready(u64),
+    /// It has its turn.
+    Asked { limit: usize, number: u64 },
+    /// It has as much under way as it may.
+    Full(u64),
+    /// Something other than the lane itself leaves it no room.
+    Blocked(u64),
+}
+
 #[derive(Debug, Default)]
 struct Lane {
+    workspace: Option<WorkspaceId>,
     in_flight: usize,
-    /// When its earliest waiting delivery is due, as far as is known.
-    next_due: Option<Timestamp>,
+    standing: Standing,
+}
+
+#[derive(Debug)]
+struct Tenant {
+    /// Under way or asked for.
+    places: usize,
+    /// Deliveries, from where the others were when it began.
+    served: u64,
+    ready: BTreeMap<u64, ConnectionId>,
+}
+
+/// Until when a lane that had its turn, and could not use it, is left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Until then, or until more work is announced.
+    Until(Timestamp),
+    /// Until something of the lane has ended.
+    OwnEnd,
+    /// Until the next round.
+    Round,
+}
+
+/// A lane whose turn it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// The lane.
+    pub connection: ConnectionId,
+    /// What it may claim at most.
+    pub most: usize,
 }
 
 /// All lanes with waiting work or work under way. A lane without either is forgotten.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Lanes {
-    lanes: HashMap<ConnectionId, Lane>,
-    /// The lanes that wait, earliest first. Lanes that are due take turns by how long they are due,
-    /// which a turn pushes back to the time of the rest of their work.
-    waiting: BTreeSet<(Timestamp, ConnectionId)>,
+    places: usize,
     in_flight: usize,
+    lanes: HashMap<ConnectionId, Lane>,
+    /// What is due at some time, earliest first.
+    later: BTreeSet<(Timestamp, ConnectionId)>,
+    blocked: Vec<ConnectionId>,
+    tenants: HashMap<WorkspaceId, Tenant>,
+    /// The workspaces with ready lanes, least served first.
+    order: BTreeSet<(u64, WorkspaceId)>,
+    /// How much the workspace was served whose turn was last: where newcomers begin.
+    level: u64,
+    numbers: u64,
+    /// With more tenants than this, those that have nothing are forgotten.
+    sweep_at: usize,
 }
 
 impl Lanes {
-    /// Work of `connection` is due at `at`, or earlier work is already known.
-    pub fn due(&mut self, connection: ConnectionId, at: Timestamp) {
-        let lane = self.lanes.entry(connection).or_default();
-        let next = lane.next_due.map_or(at, |known| known.min(at));
-        self.reschedule(connection, Some(next));
+    /// Lanes for at most `places` deliveries under way at once.
+    pub fn new(places: usize) -> Self {
+        Self {
+            places,
+            in_flight: 0,
+            lanes: HashMap::new(),
+            later: BTreeSet::new(),
+            blocked: Vec::new(),
+            tenants: HashMap::new(),
+            order: BTreeSet::new(),
+            level: 0,
+            numbers: 0,
+            sweep_at: 1024,
+        }
     }
 
-    /// What is known of the lane's work after a claim replaces what was known before. `taken`
-    /// deliveries are now under way.
+    /// Work of `connection` is due at `at`, or earlier work is already known.
+    pub fn due(&mut self, connection: ConnectionId, at: Timestamp) {
+        let known = self.lanes.entry(connection).or_default().standing;
+        match known {
+            Standing::Idle => self.put_off(connection, at),
+            Standing::Later(known) if at < known => self.put_off(connection, at),
+            // It is in line, or what its claim finds will say.
+            _ => {}
+        }
+    }
+
+    /// What is due at `now` gets in line; of lanes whose workspace is not known, at most `most` are
+    /// given back, to be [`Self::place`]d.
+    pub fn arrive(&mut self, now: Timestamp, most: usize) -> Vec<ConnectionId> {
+        let mut unknown = Vec::new();
+        while let Some((_, connection)) = self.later.first().filter(|(at, _)| *at <= now).copied() {
+            let workspace = self.lanes.get(&connection).and_then(|lane| lane.workspace);
+            if workspace.is_none() && unknown.len() == most {
+                break;
+            }
+            self.later.pop_first();
+            match workspace {
+                Some(workspace) => self.line_up(connection, workspace),
+                None => {
+                    self.lane(connection).standing = Standing::Due;
+                    unknown.push(connection);
+                }
+            }
+        }
+        unknown
+    }
+
+    /// A lane that has [arrived](Self::arrive) is of this workspace.
+    pub fn place(&mut self, connection: ConnectionId, workspace: WorkspaceId) {
+        if self.lane(connection).standing == Standing::Due {
+            self.line_up(connection, workspace);
+        }
+    }
+
+    /// A new round: lanes that others left no room are looked at again, in their old place.
+    pub fn begin(&mut self) {
+        if self.tenants.len() > self.sweep_at {
+            // One that is ahead of the others is not forgotten: it would begin anew.
+            let level = self.level;
+            self.tenants
+                .retain(|_, tenant| tenant.places > 0 || !tenant.ready.is_empty() || tenant.served > level);
+            self.sweep_at = self.tenants.len() * 2 + 1024;
+        }
+        for connection in std::mem::take(&mut self.blocked) {
+            if let Standing::Blocked(number) = self.lane(connection).standing {
+                self.ready(connection, number);
+            }
+        }
+    }
+
+    /// Whose turn it is. To be answered with [`Self::ask`] or [`Self::pass`] before the next.
+    pub fn turn(&mut self) -> Option<Turn> {
+        let free = self.places.saturating_sub(self.in_flight);
+        if free == 0 {
+            return None;
+        }
+        let room = |tenant: &Tenant| share(free + tenant.places).saturating_sub(tenant.places);
+        let (served, workspace, room) = self.order.iter().find_map(|(served, workspace)| {
+            let room = room(self.tenants.get(workspace)?);
+            (room > 0).then_some((*served, *workspace, room))
+        })?;
+        self.level = self.level.max(served);
+        let tenant = self.tenants.get_mut(&workspace)?;
+        let (number, connection) = tenant.ready.pop_first()?;
+        if tenant.ready.is_empty() {
+            self.order.remove(&(served, workspace));
+        }
+        self.lane(connection).standing = Standing::Asked { limit: 0, number };
+        let most = room.min(free).min(TURN);
+        Some(Turn { connection, most })
+    }
+
+    /// `limit` deliveries of the lane whose turn it is are asked for; their places are taken.
+    pub fn ask(&mut self, connection: ConnectionId, limit: usize) {
+        let lane = self.lane(connection);
+        if let Standing::Asked { number, .. } = lane.standing {
+            lane.standing = Standing::Asked { limit, number };
+            lane.in_flight += limit;
+            self.take_places(connection, limit);
+        }
+    }
+
+    /// The lane whose turn it is can claim nothing.
+    pub fn pass(&mut self, connection: ConnectionId, wait: Wait) {
+        let lane = self.lane(connection);
+        let number = match lane.standing {
+            Standing::Asked { number, .. } => number,
+            _ => 0,
+        };
+        match wait {
+            Wait::Until(at) => self.put_off(connection, at),
+            Wait::OwnEnd if lane.in_flight > 0 => lane.standing = Standing::Full(number),
+            Wait::OwnEnd | Wait::Round => {
+                lane.standing = Standing::Blocked(number);
+                self.blocked.push(connection);
+            }
+        }
+    }
+
+    /// What is known of the lane's work after a claim replaces what was known before. `taken` of the
+    /// deliveries that were asked for are now under way.
     pub fn claimed(&mut self, connection: ConnectionId, taken: usize, next_due: Option<Timestamp>) {
-        self.lanes.entry(connection).or_default().in_flight += taken;
-        self.in_flight += taken;
-        self.reschedule(connection, next_due);
+        let lane = self.lane(connection);
+        if let Standing::Asked { limit, .. } = lane.standing {
+            let unused = limit.saturating_sub(taken);
+            lane.in_flight -= unused;
+            lane.standing = Standing::Idle;
+            self.give_back(connection, unused, true);
+        }
+        match next_due {
+            Some(at) => self.put_off(connection, at),
+            None => self.forget_if_idle(connection),
+        }
     }
 
     /// One delivery of the lane ended.
     pub fn ended(&mut self, connection: ConnectionId) {
-        if let Some(lane) = self.lanes.get_mut(&connection) {
-            lane.in_flight = lane.in_flight.saturating_sub(1);
-            self.in_flight = self.in_flight.saturating_sub(1);
+        let Some(lane) = self.lanes.get_mut(&connection) else {
+            return;
+        };
+        if lane.in_flight > 0 {
+            lane.in_flight -= 1;
+            let standing = lane.standing;
+            self.give_back(connection, 1, false);
+            if let Standing::Full(number) = standing {
+                self.ready(connection, number);
+            }
         }
         self.forget_if_idle(connection);
     }
 
-    /// Deliveries under way over all lanes.
-    pub fn in_flight(&self) -> usize {
-        self.in_flight
+    /// Whether all places are taken.
+    pub fn is_full(&self) -> bool {
+        self.in_flight >= self.places
     }
 
     /// Deliveries of one lane under way.
@@ -61,111 +263,103 @@ impl Lanes {
         self.lanes.get(&connection).map_or(0, |lane| lane.in_flight)
     }
 
-    /// The lanes that are due at `now`, in the order of their turns.
-    pub fn ready(&self, now: Timestamp) -> impl Iterator<Item = ConnectionId> + '_ {
-        self.waiting
-            .iter()
-            .take_while(move |(due, _)| *due <= now)
-            .map(|(_, connection)| *connection)
+    /// When the next lane is due that is not in line yet.
+    pub fn next(&self) -> Option<Timestamp> {
+        self.later.first().map(|(due, _)| *due)
     }
 
-    /// When the first lane that is not due yet will be.
-    pub fn next_after(&self, now: Timestamp) -> Option<Timestamp> {
-        self.waiting
-            .range((Timestamp(now.0.saturating_add(1)), lowest())..)
-            .next()
-            .map(|(due, _)| *due)
+    fn lane(&mut self, connection: ConnectionId) -> &mut Lane {
+        self.lanes.entry(connection).or_default()
     }
 
-    fn reschedule(&mut self, connection: ConnectionId, next_due: Option<Timestamp>) {
+    fn put_off(&mut self, connection: ConnectionId, at: Timestamp) {
         let lane = self.lanes.entry(connection).or_default();
-        if let Some(old) = lane.next_due {
-            self.waiting.remove(&(old, connection));
+        if let Standing::Later(known) = lane.standing {
+            self.later.remove(&(known, connection));
         }
-        lane.next_due = next_due;
-        if let Some(new) = next_due {
-            self.waiting.insert((new, connection));
+        lane.standing = Standing::Later(at);
+        self.later.insert((at, connection));
+    }
+
+    /// Behind all others of its workspace.
+    fn line_up(&mut self, connection: ConnectionId, workspace: WorkspaceId) {
+        self.lane(connection).workspace = Some(workspace);
+        self.numbers += 1;
+        self.ready(connection, self.numbers);
+    }
+
+    fn ready(&mut self, connection: ConnectionId, number: u64) {
+        let lane = self.lanes.entry(connection).or_default();
+        let Some(workspace) = lane.workspace else { return };
+        lane.standing = Standing::Ready(number);
+        let level = self.level;
+        let tenant = self
+            .tenants
+            .entry(workspace)
+            .or_insert_with(|| Tenant::new(level));
+        if tenant.ready.is_empty() {
+            tenant.served = tenant.served.max(level);
+            self.order.insert((tenant.served, workspace));
         }
-        self.forget_if_idle(connection);
+        tenant.ready.insert(number, connection);
+    }
+
+    fn take_places(&mut self, connection: ConnectionId, places: usize) {
+        self.in_flight += places;
+        let level = self.level;
+        self.with_tenant(connection, |tenant| {
+            tenant.places += places;
+            tenant.served = tenant.served.max(level) + places as u64;
+        });
+    }
+
+    /// `unused`: nobody was served with them.
+    fn give_back(&mut self, connection: ConnectionId, places: usize, unused: bool) {
+        self.in_flight = self.in_flight.saturating_sub(places);
+        self.with_tenant(connection, |tenant| {
+            tenant.places = tenant.places.saturating_sub(places);
+            if unused {
+                tenant.served = tenant.served.saturating_sub(places as u64);
+            }
+        });
+    }
+
+    /// Changes a lane's tenant, and keeps it in order.
+    fn with_tenant(&mut self, connection: ConnectionId, change: impl FnOnce(&mut Tenant)) {
+        let Some(workspace) = self.lanes.get(&connection).and_then(|lane| lane.workspace) else {
+            return;
+        };
+        let level = self.level;
+        let tenant = self
+            .tenants
+            .entry(workspace)
+            .or_insert_with(|| Tenant::new(level));
+        let before = tenant.served;
+        change(tenant);
+        if !tenant.ready.is_empty() && tenant.served != before {
+            self.order.remove(&(before, workspace));
+            self.order.insert((tenant.served, workspace));
+        }
     }
 
     fn forget_if_idle(&mut self, connection: ConnectionId) {
-        if self
-            .lanes
-            .get(&connection)
-            .is_some_and(|lane| lane.in_flight == 0 && lane.next_due.is_none())
-        {
+        let idle = |lane: &Lane| lane.in_flight == 0 && lane.standing == Standing::Idle;
+        if self.lanes.get(&connection).is_some_and(idle) {
             self.lanes.remove(&connection);
         }
     }
 }
 
-fn lowest() -> ConnectionId {
-    ConnectionId::from_bytes([0; 16])
+impl Tenant {
+    fn new(level: u64) -> Self {
+        Self {
+            places: 0,
+            served: level,
+            ready: BTreeMap::new(),
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn connection(n: u8) -> ConnectionId {
-        ConnectionId::from_bytes([n; 16])
-    }
-
-    fn ready(lanes: &Lanes, now: i64) -> Vec<ConnectionId> {
-        lanes.ready(Timestamp(now)).collect()
-    }
-
-    #[test]
-    fn the_lane_that_is_due_longest_goes_first() {
-        let mut lanes = Lanes::default();
-        lanes.due(connection(1), Timestamp(20));
-        lanes.due(connection(2), Timestamp(10));
-        lanes.due(connection(3), Timestamp(30));
-        assert_eq!(ready(&lanes, 20), [connection(2), connection(1)]);
-        assert_eq!(lanes.next_after(Timestamp(20)), Some(Timestamp(30)));
-        assert_eq!(lanes.next_after(Timestamp(30)), None);
-    }
-
-    #[test]
-    fn earlier_work_moves_a_lane_forward_and_later_work_does_not_move_it_back() {
-        let mut lanes = Lanes::default();
-        lanes.due(connection(1), Timestamp(20));
-        lanes.due(connection(1), Timestamp(50));
-        assert_eq!(ready(&lanes, 20), [connection(1)]);
-        lanes.due(connection(1), Timestamp(5));
-        assert_eq!(ready(&lanes, 5), [connection(1)]);
-    }
-
-    #[test]
-    fn a_lane_that_had_its_turn_stands_behind_those_that_wait() {
-        let mut lanes = Lanes::default();
-        lanes.due(connection(1), Timestamp(10));
-        lanes.due(connection(2), Timestamp(11));
-        // The dispatcher never dates a lane back to the age of its backlog.
-        lanes.claimed(connection(1), 64, Some(Timestamp(12)));
-        assert_eq!(ready(&lanes, 12), [connection(2), connection(1)]);
-    }
-
-    #[test]
-    fn a_lane_without_work_is_forgotten() {
-        let mut lanes = Lanes::default();
-        lanes.due(connection(1), Timestamp(1));
-        lanes.claimed(connection(1), 2, None);
-        assert_eq!((lanes.in_flight(), lanes.in_flight_of(connection(1))), (2, 2));
-        assert!(ready(&lanes, 99).is_empty());
-        lanes.ended(connection(1));
-        lanes.ended(connection(1));
-        assert_eq!(lanes.in_flight(), 0);
-        assert!(lanes.lanes.is_empty() && lanes.waiting.is_empty());
-    }
-
-    #[test]
-    fn what_a_claim_found_replaces_what_was_guessed() {
-        let mut lanes = Lanes::default();
-        lanes.due(connection(1), Timestamp(1));
-        lanes.claimed(connection(1), 1, Some(Timestamp(70)));
-        assert!(ready(&lanes, 69).is_empty());
-        assert_eq!(lanes.next_after(Timestamp(1)), Some(Timestamp(70)));
-    }
-}
+#[path = "lane_tests.rs"]
+mod tests;

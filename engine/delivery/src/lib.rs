@@ -4,7 +4,9 @@
 //! One duty, one file:
 //!
 //! - [`dispatcher`]: which connection may send now, and how much
-//! - [`lane`]: one connection's turn-taking, as a pure structure
+//! - [`lane`]: the turns of workspaces and of their connections, as a pure structure
+//! - [`destinations`]: how each destination does, from what attempts say of it ([`sign`]): [`circuit`]
+//!   leaves alone what does not work, [`throttle`] sends less to what is not up to it
 //! - [`deliverer`]: one claimed delivery, from its row to its recorded attempt
 //! - [`conversation`]: the step loop between a plugin and its destination
 //! - [`mapping`]: what fills the destination's fields
@@ -30,8 +32,10 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+mod circuit;
 pub mod conversation;
 mod deliverer;
+mod destinations;
 mod dispatcher;
 mod input;
 mod lane;
@@ -42,7 +46,10 @@ mod pruner;
 mod remover;
 mod replayer;
 mod rescuer;
+mod sign;
+mod throttle;
 
+pub use circuit::Circuit;
 pub use deliverer::Attempted;
 pub use pacer::{Pace, Pacer, Turn};
 

@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
+use crate::destinations::Destinations;
 use crate::pace::{Answer, Ask, Gates, Key, Paces, Room, Ticket, Window};
 
 /// How long an attempt waits for its first turn. A longer wait gives the delivery back.
@@ -35,6 +36,7 @@ pub struct Pacer(Arc<Shared>);
 struct Shared {
     line: Mutex<Line>,
     remembered: Mutex<HashMap<ConnectionId, Remembered>>,
+    destinations: Destinations,
     /// The next timer may be another than before.
     timer: Arc<Notify>,
     /// The dispatcher may find room that it did not find before.
@@ -68,6 +70,7 @@ impl Pacer {
         let shared = Arc::new(Shared {
             line: Mutex::default(),
             remembered: Mutex::default(),
+            destinations: Destinations::default(),
             timer: Arc::clone(&timer),
             room: Notify::new(),
         });
@@ -125,9 +128,19 @@ impl Pacer {
     /// How much more of a connection may be claimed, that has `in_flight` deliveries under way.
     pub(crate) fn room(&self, account: &Account, in_flight: usize) -> Room {
         let (lane, all) = account.concurrency;
+        let all = self
+            .0
+            .destinations
+            .width(account)
+            .map_or(all, |width| width.min(all));
         let now = Instant::now().into_std();
         let paces = &mut self.line().paces;
         paces.room(account.key, &account.gates, (lane, in_flight), all, now)
+    }
+
+    /// How the destinations do.
+    pub(crate) fn destinations(&self) -> &Destinations {
+        &self.0.destinations
     }
 
     /// A delivery of the account was claimed; it is under way until the claim is dropped.
@@ -208,6 +221,21 @@ impl Account {
     /// The same for all connections of the account.
     pub(crate) fn key(&self) -> Key {
         self.key
+    }
+
+    /// Deliveries of the whole account under way at once.
+    pub(crate) fn concurrency(&self) -> usize {
+        self.concurrency.1
+    }
+
+    /// Whether no rate is counted for less than the account: a channel, a person.
+    pub(crate) fn is_counted_as_a_whole(&self) -> bool {
+        self.manifest.limits.rates.iter().all(|rate| rate.of.is_empty())
+    }
+
+    /// Whether a lane that has so much under way can have more only when some of that has ended.
+    pub(crate) fn fills(&self, in_flight: usize) -> bool {
+        self.manifest.limits.rates.is_empty() && in_flight >= self.concurrency.0
     }
 
     fn new(connection: &Connection, manifest: &Arc<Manifest>) -> Self {

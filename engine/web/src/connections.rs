@@ -297,11 +297,10 @@ fn unknown_type(app: &App) -> ApiError {
 
 /// A connection as the API shows it.
 pub fn shown(app: &App, connection: &Connection, in_the_clear: &[String]) -> Value {
-    views::connection(
-        connection,
-        manifest(app, &connection.kind).as_deref(),
-        in_the_clear,
-    )
+    let manifest = manifest(app, &connection.kind);
+    let mut shown = views::connection(connection, manifest.as_deref(), in_the_clear);
+    views::add_circuit(&mut shown, app.pacer.circuit(connection));
+    shown
 }
 
 const NAME_RULE: &str = "must have 1 to 128 letters, digits, spaces, _ or -";

@@ -11,6 +11,7 @@ use heddle_core::ordering::Turn;
 use heddle_core::outcome::OutcomeCode;
 use heddle_core::rule::Rule;
 use heddle_core::secret::MASK;
+use heddle_delivery::Circuit;
 use heddle_store::{Attempt, DeliveryRecord, EventRecord, PublishableKey, ResponseDetails, Workspace};
 use http::header::CONTENT_TYPE;
 use serde::Serialize;
@@ -112,6 +113,19 @@ pub fn connection(connection: &Connection, manifest: Option<&Manifest>, in_the_c
         });
     }
     shown
+}
+
+/// How a connection's destination does; additive to the contract.
+pub fn add_circuit(shown: &mut Value, circuit: Circuit) {
+    let (word, next_probe_at) = match circuit {
+        Circuit::Closed => ("closed", None),
+        Circuit::Open { next_probe_at } => ("open", Some(next_probe_at)),
+        Circuit::Probing => ("probing", None),
+    };
+    shown["circuit"] = word.into();
+    if let Some(at) = next_probe_at {
+        shown["next_probe_at"] = at.to_string().into();
+    }
 }
 
 /// How a connection's check went; additive to the contract.

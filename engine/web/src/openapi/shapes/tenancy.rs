@@ -110,6 +110,20 @@ pub struct Connection {
     updated_at: String,
     /// What the destination said when it was last asked whether the connection works.
     check: Option<Check>,
+    circuit: Option<Circuit>,
+    /// Where the circuit is open: when the next delivery may go out, to see.
+    #[schema(format = DateTime)]
+    next_probe_at: Option<String>,
+}
+
+/// Whether deliveries go out, as far as the destination works: `closed` they do, `open` they wait since
+/// it failed again and again, `probing` one is under way, to see.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub enum Circuit {
+    Closed,
+    Open,
+    Probing,
 }
 
 #[derive(ToSchema)]
