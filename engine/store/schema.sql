@@ -8,16 +8,18 @@ CREATE TABLE attempt_responses (
     truncated INTEGER NOT NULL CHECK (truncated IN (0, 1))
 ) STRICT;
 
-CREATE TABLE attempts (
+CREATE TABLE "attempts" (
     delivery BLOB NOT NULL,
     number INTEGER NOT NULL CHECK (number >= 1),
     id BLOB NOT NULL CHECK (length(id) = 16),
     started_at INTEGER NOT NULL,
     finished_at INTEGER NOT NULL,
-    outcome_code TEXT NOT NULL CHECK (outcome_code IN (
-        'delivered', 'rejected_client_error', 'rejected_server_error', 'rate_limited', 'auth_failed',
-        'timeout', 'network_error', 'mapping_error', 'internal_error'
-    )),
+    outcome_code TEXT NOT NULL CHECK (
+        outcome_code = 'delivered' OR outcome_code = 'rejected_client_error'
+        OR outcome_code = 'rejected_server_error' OR outcome_code = 'rate_limited'
+        OR outcome_code = 'auth_failed' OR outcome_code = 'timeout' OR outcome_code = 'network_error'
+        OR outcome_code = 'mapping_error' OR outcome_code = 'internal_error'
+    ),
     message TEXT NOT NULL,
     method TEXT,
     url TEXT,
@@ -71,7 +73,7 @@ CREATE TABLE connections (
     UNIQUE (workspace, name)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE deliveries (
+CREATE TABLE "deliveries" (
     id BLOB PRIMARY KEY CHECK (length(id) = 16),
     event BLOB NOT NULL,
     rule BLOB NOT NULL,
@@ -79,7 +81,8 @@ CREATE TABLE deliveries (
     connection BLOB NOT NULL,
     kind TEXT NOT NULL,
     status TEXT NOT NULL CHECK (
-        status IN ('pending', 'processing', 'retrying', 'completed', 'failed', 'canceled')
+        status = 'completed' OR status = 'pending' OR status = 'processing' OR status = 'retrying'
+        OR status = 'failed' OR status = 'canceled'
     ),
     due_at INTEGER,
     leased_until INTEGER,
@@ -92,28 +95,30 @@ CREATE TABLE deliveries (
     created_at INTEGER NOT NULL,
     started_at INTEGER,
     claimed_at INTEGER,
-    completed_at INTEGER, ordering_key BLOB, place INTEGER, turn TEXT CHECK (turn IN ('taken', 'waits', 'holds'))
-    CHECK (ordering_key IS NULL OR length(ordering_key) = 16)
-    CHECK ((place IS NULL) = (ordering_key IS NULL))
-    CHECK (coalesce(turn IN ('taken', 'waits'), 0) = (ordering_key IS NOT NULL AND completed_at IS NULL))
-    CHECK (turn IS NOT 'waits' OR due_at IS NOT NULL)
-    CHECK (turn IS NOT 'holds' OR (ordering_key IS NOT NULL AND status = 'failed')),
+    completed_at INTEGER,
+    ordering_key BLOB CHECK (ordering_key IS NULL OR length(ordering_key) = 16), -- a digest of the rule and what its key came to
+    place INTEGER CHECK ((place IS NULL) = (ordering_key IS NULL)), -- in the line, by acceptance; kept when it has ended
+    turn TEXT CHECK (turn = 'taken' OR turn = 'waits' OR turn = 'holds')
+        CHECK (coalesce(turn IN ('taken', 'waits'), 0) = (ordering_key IS NOT NULL AND completed_at IS NULL))
+        CHECK (turn IS NOT 'waits' OR due_at IS NOT NULL)
+        CHECK (turn IS NOT 'holds' OR (ordering_key IS NOT NULL AND status = 'failed')),
     CHECK ((due_at IS NOT NULL) = (status IN ('pending', 'retrying'))),
     CHECK ((leased_until IS NOT NULL) = (status = 'processing')),
     CHECK ((claimed_at IS NOT NULL) = (status = 'processing')),
-    CHECK ((completed_at IS NOT NULL) = (status IN ('completed', 'failed', 'canceled'))),
+    CHECK ((completed_at IS NOT NULL)
+        = (status = 'completed' OR status = 'failed' OR status = 'canceled')),
     CHECK ((started_at IS NULL) = (attempt_count = 0)),
     CHECK (cancel_requested = 0 OR status = 'processing'),
     CHECK (forced = 0 OR completed_at IS NULL),
     UNIQUE (event, rule)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE event_payloads (
+CREATE TABLE "event_payloads" (
     event BLOB PRIMARY KEY,
     payload TEXT NOT NULL
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
-CREATE TABLE events (
+CREATE TABLE "events" (
     id BLOB PRIMARY KEY CHECK (length(id) = 16),
     organisation BLOB NOT NULL,
     workspace BLOB NOT NULL,
@@ -123,7 +128,8 @@ CREATE TABLE events (
     created_by TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     status TEXT NOT NULL CHECK (
-        status IN ('pending', 'processing', 'retrying', 'completed', 'failed', 'canceled')
+        status = 'completed' OR status = 'pending' OR status = 'processing' OR status = 'retrying'
+        OR status = 'failed' OR status = 'canceled'
     ),
     -- How many of its deliveries have each status.
     pending INTEGER NOT NULL CHECK (pending >= 0),
@@ -134,7 +140,8 @@ CREATE TABLE events (
     canceled INTEGER NOT NULL CHECK (canceled >= 0),
     started_at INTEGER,
     completed_at INTEGER,
-    CHECK ((status IN ('completed', 'failed', 'canceled')) = (pending + processing + retrying = 0)),
+    CHECK ((status = 'completed' OR status = 'failed' OR status = 'canceled')
+        = (pending + processing + retrying = 0)),
     CHECK ((completed_at IS NOT NULL) = (pending + processing + retrying = 0))
 ) STRICT, WITHOUT ROWID;
 

@@ -11,7 +11,6 @@ use heddle_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::StoreError;
-use crate::events::Moves;
 use crate::records::{
     Attempt, AttemptRecord, MAX_MESSAGE_BYTES, MAX_URL_BYTES, Page, PageOf, RequestSummary, ResponseDetails,
     Settled, Usage,
@@ -29,7 +28,7 @@ impl Store {
             .response
             .as_ref()
             .map_or(0, |response| response.body.len());
-        self.write(1024 + body, move |connection, effects| {
+        self.write_again(1024 + body, move |connection, effects| {
             stop::commits(Work::Record);
             settle(connection, effects, &record)
         })
@@ -110,9 +109,7 @@ fn settle(
     count(effects, before.workspace, attempt, state, *now);
     let error = columns::cut(&attempt.message, MAX_MESSAGE_BYTES);
     let last_error = (outcome.verdict != Verdict::Delivered).then_some(error);
-    let mut moves = Moves::default();
-    let after = deliveries::put(connection, &mut moves, before, state, last_error, *now)?;
-    moves.write(connection, effects, *now)?;
+    let after = deliveries::put(connection, effects, before, state, last_error, *now)?;
     connections::learn(connection, effects, used, attempt, outcome, forced)?;
     if let Some(due_at) = state.due_at {
         effects.due(after.connection, due_at);

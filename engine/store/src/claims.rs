@@ -12,7 +12,6 @@ use heddle_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::StoreError;
-use crate::events::Moves;
 use crate::records::{Attempt, ClaimRequest, Claimed, DeliveryRecord, LaneClaim};
 use crate::stop::{self, Work};
 use crate::writer::Effects;
@@ -37,15 +36,10 @@ impl Store {
         leased_until: Timestamp,
     ) -> Result<Vec<LaneClaim>, StoreError> {
         let bytes = 256 * requests.iter().map(|request| request.limit).sum::<usize>();
-        self.write(bytes, move |connection, effects| {
+        self.write_again(bytes, move |connection, effects| {
             stop::commits(Work::Claim);
-            let mut round = Round::new(connection, now, leased_until);
-            let claims = requests
-                .iter()
-                .map(|request| round.lane(request))
-                .collect::<Result<_, _>>()?;
-            round.moves.write(connection, effects, now)?;
-            Ok(claims)
+            let mut round = Round::new(connection, effects, now, leased_until);
+            requests.iter().map(|request| round.lane(request)).collect()
         })
         .await
     }
@@ -171,11 +165,16 @@ struct Round<'a> {
     leased_until: Timestamp,
     events: HashMap<EventId, Event>,
     rules: HashMap<RuleId, Option<Rule>>,
-    moves: Moves,
+    effects: &'a mut Effects,
 }
 
 impl<'a> Round<'a> {
-    fn new(connection: &'a Connection, now: Timestamp, leased_until: Timestamp) -> Self {
+    fn new(
+        connection: &'a Connection,
+        effects: &'a mut Effects,
+        now: Timestamp,
+        leased_until: Timestamp,
+    ) -> Self {
         let (events, rules) = (HashMap::new(), HashMap::new());
         Self {
             connection,
@@ -183,7 +182,7 @@ impl<'a> Round<'a> {
             leased_until,
             events,
             rules,
-            moves: Moves::default(),
+            effects,
         }
     }
 
@@ -220,12 +219,12 @@ impl<'a> Round<'a> {
         let Some(rule) = self.rule(delivery.rule)? else {
             // Deleting a rule calls off what waits for it, so that this is only ever a second net.
             let state = delivery.state.cancel()?;
-            deliveries::put(self.connection, &mut self.moves, delivery, state, None, self.now)?;
+            deliveries::put(self.connection, self.effects, delivery, state, None, self.now)?;
             return Ok(None);
         };
         let state = delivery.state.claim(self.leased_until)?;
         let event = self.event(delivery.event)?;
-        let taken = deliveries::put(self.connection, &mut self.moves, delivery, state, None, self.now)?;
+        let taken = deliveries::put(self.connection, self.effects, delivery, state, None, self.now)?;
         Ok(Some(Claimed {
             delivery: taken.id,
             workspace: taken.workspace,
@@ -274,7 +273,6 @@ fn expire(
     if taken > 0 {
         stop::commits(Work::Release);
     }
-    let mut moves = Moves::default();
     for before in batch {
         let random = mixed(before.id, seed);
         let (state, outcome) = before.state.expire(now, schedule, random)?;
@@ -292,12 +290,11 @@ fn expire(
         };
         attempts::insert(connection, before.id, &attempt)?;
         attempts::count(effects, before.workspace, &attempt, state, now);
-        let after = deliveries::put(connection, &mut moves, before, state, Some(&attempt.message), now)?;
+        let after = deliveries::put(connection, effects, before, state, Some(&attempt.message), now)?;
         if let Some(due_at) = state.due_at {
             effects.due(after.connection, due_at);
         }
     }
-    moves.write(connection, effects, now)?;
     Ok(taken)
 }
 

@@ -10,7 +10,7 @@ use heddle_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use crate::error::{CancelError, RetryError, StoreError};
-use crate::events::Moves;
+use crate::memo::{Lead, Memo};
 use crate::reach::Reach;
 use crate::records::{DeliveryRecord, EventRecord, NewDelivery, Place};
 use crate::writer::Effects;
@@ -145,33 +145,34 @@ pub(crate) struct Inserted {
 /// Makes a delivery that was not tried yet; `None` when the rule is gone.
 pub(crate) fn insert(
     connection: &Connection,
+    memo: &mut Memo,
     event: &Event,
     delivery: &NewDelivery,
 ) -> Result<Option<Inserted>, StoreError> {
+    let lead = memo.lead(connection, delivery.rule)?;
+    let Some(lead) = lead.filter(|lead| lead.workspace == event.workspace) else {
+        return Ok(None);
+    };
     if let Some(key) = delivery.ordering_key {
-        return insert_in_line(connection, event, delivery, key);
+        return insert_in_line(connection, lead, event, delivery, key).map(Some);
     }
     let sql = "INSERT INTO deliveries (id, event, rule, workspace, connection, kind, status, due_at,
                    attempt_count, run_attempts, run_throttled, cancel_requested, forced, created_at)
-               SELECT ?1, ?2, id, workspace, connection, kind, ?5, ?6, 0, 0, 0, 0, ?7, ?8
-               FROM rules WHERE id = ?3 AND workspace = ?4
-               RETURNING connection";
-    let values = params![
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, 0, 0, 0, ?9, ?10)";
+    connection.prepare_cached(sql)?.execute(params![
         delivery.id.as_bytes(),
         event.id.as_bytes(),
         delivery.rule.as_bytes(),
         event.workspace.as_bytes(),
+        lead.connection.as_bytes(),
+        lead.kind,
         delivery.state.status.as_str(),
         delivery.state.due_at.map(|at| at.0),
         delivery.state.forced,
         event.created_at.0
-    ];
-    let lane = connection
-        .prepare_cached(sql)?
-        .query_row(values, |row| row.get(0))
-        .optional()?;
-    Ok(lane.map(|lane| Inserted {
-        lane: ConnectionId::from_bytes(lane),
+    ])?;
+    Ok(Some(Inserted {
+        lane: lead.connection,
         due_at: delivery.state.due_at,
     }))
 }
@@ -179,22 +180,23 @@ pub(crate) fn insert(
 /// [`insert`] for one that stands in a line.
 fn insert_in_line(
     connection: &Connection,
+    lead: &Lead,
     event: &Event,
     delivery: &NewDelivery,
     key: OrderingKey,
-) -> Result<Option<Inserted>, StoreError> {
+) -> Result<Inserted, StoreError> {
     let (place, state) = lines::join(connection, delivery.rule, key, event.created_at, delivery.state)?;
     let sql = "INSERT INTO deliveries (id, event, rule, workspace, connection, kind, status, due_at,
                    attempt_count, run_attempts, run_throttled, cancel_requested, forced, created_at,
                    ordering_key, place, turn)
-               SELECT ?1, ?2, id, workspace, connection, kind, ?5, ?6, 0, 0, 0, 0, ?7, ?8, ?9, ?10, ?11
-               FROM rules WHERE id = ?3 AND workspace = ?4
-               RETURNING connection";
-    let values = params![
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, 0, 0, 0, ?9, ?10, ?11, ?12, ?13)";
+    connection.prepare_cached(sql)?.execute(params![
         delivery.id.as_bytes(),
         event.id.as_bytes(),
         delivery.rule.as_bytes(),
         event.workspace.as_bytes(),
+        lead.connection.as_bytes(),
+        lead.kind,
         state.status.as_str(),
         state.due_at.map(|at| at.0),
         state.forced,
@@ -202,21 +204,17 @@ fn insert_in_line(
         key.as_bytes(),
         place.number,
         state.turn.as_str()
-    ];
-    let lane = connection
-        .prepare_cached(sql)?
-        .query_row(values, |row| row.get(0))
-        .optional()?;
-    Ok(lane.map(|lane| Inserted {
-        lane: ConnectionId::from_bytes(lane),
+    ])?;
+    Ok(Inserted {
+        lane: lead.connection,
         due_at: state.due_at.filter(|_| state.turn != Turn::Waits),
-    }))
+    })
 }
 
 /// Writes what became of a delivery, and notes it for its event. `last_error` replaces the known one.
 pub(crate) fn put(
     connection: &Connection,
-    moves: &mut Moves,
+    effects: &mut Effects,
     before: DeliveryRecord,
     state: State,
     last_error: Option<&str>,
@@ -228,7 +226,7 @@ pub(crate) fn put(
         Some(place) => lines::turn(connection, &before, place, state)?,
     };
     let mut after = DeliveryRecord { state, ..before };
-    moves.add(after.event, had.status, state.status);
+    effects.moves.add(after.event, had.status, state.status, now);
     if let Some(error) = last_error {
         after.last_error = Some(error.to_owned());
     }
@@ -250,7 +248,7 @@ pub(crate) fn put(
         .place
         .filter(|_| had.turn != state.turn && had.turn != Turn::Waits)
     {
-        lines::pass_on(connection, moves, after.rule, place.key, now)?;
+        lines::pass_on(connection, effects, after.rule, place.key, now)?;
     }
     Ok(after)
 }
@@ -344,9 +342,7 @@ fn retry(
     if !events::has_payload(connection, event)? {
         return Ok(Err(RetryError::PayloadGone));
     }
-    let mut moves = Moves::default();
-    let after = put(connection, &mut moves, before, state, None, now)?;
-    moves.write(connection, effects, now)?;
+    let after = put(connection, effects, before, state, None, now)?;
     effects.due(after.connection, now);
     let told = lines::say_who_is_first(connection, vec![after])?.pop();
     Ok(told.ok_or(RetryError::NotFound))
@@ -366,9 +362,7 @@ fn cancel(
     let Ok(state) = before.state.cancel() else {
         return Ok(Err(CancelError::AlreadyFinal));
     };
-    let mut moves = Moves::default();
-    let after = put(connection, &mut moves, before, state, None, now)?;
-    moves.write(connection, effects, now)?;
+    let after = put(connection, effects, before, state, None, now)?;
     Ok(Ok(after))
 }
 
@@ -382,13 +376,13 @@ fn cancel_all(
     if events::find(connection, reach, event)?.is_none() {
         return Ok(None);
     }
-    let mut moves = Moves::default();
     for before in of_event(connection, event)? {
         if let Ok(state) = before.state.cancel() {
-            put(connection, &mut moves, before, state, None, now)?;
+            put(connection, effects, before, state, None, now)?;
         }
     }
-    moves.write(connection, effects, now)?;
+    // For the answer.
+    effects.moves.write(connection)?;
     events::find(connection, reach, event)
 }
 
@@ -403,16 +397,12 @@ pub(crate) fn cancel_of_rule(
     const BATCH: usize = 1_000;
     // First whoever waits for others, so that nobody gets his turn from one that is called off.
     lines::cancel_waiting(connection, effects, rule.id, now)?;
-    let mut moves = Moves::default();
-    lines::let_go(connection, &mut moves, rule.id, now)?;
-    moves.write(connection, effects, now)?;
+    lines::let_go(connection, effects, rule.id, now)?;
     let under_way = "INDEXED BY leases WHERE leased_until IS NOT NULL AND rule = ?1";
-    let mut moves = Moves::default();
     for before in select(connection, under_way, [rule.id.as_bytes()])? {
         let state = before.state.cancel()?;
-        put(connection, &mut moves, before, state, None, now)?;
+        put(connection, effects, before, state, None, now)?;
     }
-    moves.write(connection, effects, now)?;
     let waiting = "INDEXED BY lanes WHERE connection = ?1 AND due_at IS NOT NULL AND turn IS NOT 'waits'
                    AND (due_at, id) > (?2, ?3) AND rule = ?4
                    ORDER BY due_at, id LIMIT ?5";
@@ -428,12 +418,11 @@ pub(crate) fn cancel_of_rule(
         let batch = select(connection, waiting, values)?;
         let Some(last) = batch.last() else { return Ok(()) };
         behind = (last.state.due_at.unwrap_or_default().0, *last.id.as_bytes());
-        let mut moves = Moves::default();
         for before in batch {
             let state = before.state.cancel()?;
-            put(connection, &mut moves, before, state, None, now)?;
+            put(connection, effects, before, state, None, now)?;
         }
-        moves.write(connection, effects, now)?;
+        effects.moves.write(connection)?;
     }
 }
 

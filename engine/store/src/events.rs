@@ -1,12 +1,11 @@
 //! Events: accepted together with their deliveries, then listed, and counted up as these end.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use heddle_core::calendar::Day;
 use heddle_core::delivery::{Status, Tally};
 use heddle_core::event::{DEFAULT_RESOURCE, Event};
-use heddle_core::id::{ConnectionId, EventId, OrganisationId, WorkspaceId};
+use heddle_core::id::{EventId, OrganisationId, WorkspaceId};
 use heddle_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params, params_from_iter};
 
@@ -33,12 +32,12 @@ impl Store {
             let limits = self.limits_of(emission.acceptance.event.workspace).await?;
             quotas.push(limits.events_per_month);
         }
-        self.write(bytes, move |connection, effects| {
+        self.write_again(bytes, move |connection, effects| {
             stop::commits(Work::Accept);
             emissions
                 .iter()
-                .zip(quotas)
-                .map(|(emission, quota)| accept_once(connection, effects, emission, quota))
+                .zip(&quotas)
+                .map(|(emission, quota)| accept_once(connection, effects, emission, *quota))
                 .collect()
         })
         .await
@@ -151,9 +150,14 @@ fn accept(
     acceptance: &Acceptance,
 ) -> Result<EventRecord, StoreError> {
     let event = &acceptance.event;
+    let organisation = effects
+        .memo
+        .organisation(connection, event.workspace)?
+        .ok_or(StoreError::NotFound("workspace"))?;
     let mut tally = Tally::default();
     for delivery in &acceptance.deliveries {
-        if let Some(Inserted { lane, due_at }) = deliveries::insert(connection, event, delivery)? {
+        let inserted = deliveries::insert(connection, &mut effects.memo, event, delivery)?;
+        if let Some(Inserted { lane, due_at }) = inserted {
             *tally.count_mut(delivery.state.status) += 1;
             if let Some(due_at) = due_at {
                 effects.due(lane, due_at);
@@ -173,7 +177,7 @@ fn accept(
         started_at: None,
         completed_at: tally.status().is_final().then_some(event.created_at),
     };
-    insert(connection, &record)?;
+    insert(connection, organisation, &record)?;
     let sql = "INSERT INTO event_payloads (event, payload) VALUES (?1, ?2)";
     connection
         .prepare_cached(sql)?
@@ -188,12 +192,16 @@ fn accept(
     Ok(record)
 }
 
-fn insert(connection: &Connection, record: &EventRecord) -> Result<(), StoreError> {
-    let sql = "INSERT INTO events (organisation, id, workspace, event, resource, resource_id, created_by,
-                   created_at, status, pending, processing, retrying, completed, failed, canceled, completed_at)
-               SELECT organisation, ?1, id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15
-               FROM live_workspaces WHERE id = ?2";
-    let inserted = connection.prepare_cached(sql)?.execute(params![
+fn insert(
+    connection: &Connection,
+    organisation: OrganisationId,
+    record: &EventRecord,
+) -> Result<(), StoreError> {
+    let sql =
+        "INSERT INTO events (id, workspace, event, resource, resource_id, created_by, created_at, status,
+                   pending, processing, retrying, completed, failed, canceled, completed_at, organisation)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+    connection.prepare_cached(sql)?.execute(params![
         record.id.as_bytes(),
         record.workspace.as_bytes(),
         record.event,
@@ -208,13 +216,10 @@ fn insert(connection: &Connection, record: &EventRecord) -> Result<(), StoreErro
         record.tally.completed,
         record.tally.failed,
         record.tally.canceled,
-        record.completed_at.map(|at| at.0)
+        record.completed_at.map(|at| at.0),
+        organisation.as_bytes()
     ])?;
-    if inserted == 0 {
-        Err(StoreError::NotFound("workspace"))
-    } else {
-        Ok(())
-    }
+    Ok(())
 }
 
 /// The index that narrows most. SQLite, which knows no frequencies, would often take another one.
@@ -421,61 +426,58 @@ pub(crate) fn has_payload(connection: &Connection, id: EventId) -> Result<bool, 
     Ok(connection.prepare_cached(sql)?.exists([id.as_bytes()])?)
 }
 
-/// What the deliveries of events have become during a command, until their events are told.
+/// What deliveries have become, until their events are told: see [`Effects::moves`].
 #[derive(Default)]
-#[must_use = "the events' counters must be written"]
-pub(crate) struct Moves {
-    of: BTreeMap<EventId, Vec<(Option<Status>, Status)>>,
-    /// Lanes that got work because another delivery ended.
-    due: Vec<(ConnectionId, Timestamp)>,
+pub(crate) struct Moves(Vec<Move>);
+
+struct Move {
+    event: EventId,
+    /// `None`: the delivery is new.
+    from: Option<Status>,
+    to: Status,
+    at: Timestamp,
 }
 
 impl Moves {
     /// A delivery of this event changed its status.
-    pub fn add(&mut self, event: EventId, from: Status, to: Status) {
+    pub fn add(&mut self, event: EventId, from: Status, to: Status, at: Timestamp) {
         if from != to {
-            self.of.entry(event).or_default().push((Some(from), to));
+            let from = Some(from);
+            self.0.push(Move { event, from, to, at });
         }
     }
 
     /// This event got another delivery.
-    pub fn made(&mut self, event: EventId, status: Status) {
-        self.of.entry(event).or_default().push((None, status));
-    }
-
-    /// This lane got work.
-    pub fn due(&mut self, lane: ConnectionId, at: Timestamp) {
-        self.due.push((lane, at));
+    pub fn made(&mut self, event: EventId, to: Status, at: Timestamp) {
+        let from = None;
+        self.0.push(Move { event, from, to, at });
     }
 
     /// Writes the counters of the events and what follows from them.
-    pub fn write(
-        self,
-        connection: &Connection,
-        effects: &mut Effects,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        for (event, moves) in self.of {
-            count(connection, event, &moves, now)?;
+    pub fn write(&mut self, connection: &Connection) -> Result<(), StoreError> {
+        // Stable: the moves of one event stay in their order.
+        self.0.sort_by_key(|moved| moved.event);
+        for moves in self.0.chunk_by(|a, b| a.event == b.event) {
+            count(connection, moves)?;
         }
-        for (lane, at) in self.due {
-            effects.due(lane, at);
-        }
+        self.0.clear();
         Ok(())
     }
 }
 
-fn count(
-    connection: &Connection,
-    id: EventId,
-    moves: &[(Option<Status>, Status)],
-    now: Timestamp,
-) -> Result<(), StoreError> {
+/// Counts the moves of one event.
+fn count(connection: &Connection, moves: &[Move]) -> Result<(), StoreError> {
+    let Some(Move {
+        event: id, at: now, ..
+    }) = moves.last()
+    else {
+        return Ok(());
+    };
     let sql = "SELECT pending, processing, retrying, completed, failed, canceled FROM events WHERE id = ?1";
     let mut tally = connection
         .prepare_cached(sql)?
         .query_row([id.as_bytes()], |row| tally(row, 0))?;
-    for (from, to) in moves {
+    for Move { from, to, .. } in moves {
         if let Some(from) = from {
             let left = tally.count_mut(*from);
             *left = left
@@ -485,7 +487,7 @@ fn count(
         *tally.count_mut(*to) += 1;
     }
     let status = tally.status();
-    let claimed = moves.iter().any(|(_, to)| *to == Status::Processing);
+    let claimed = moves.iter().find(|moved| moved.to == Status::Processing);
     let sql = "UPDATE events SET status = ?2, pending = ?3, processing = ?4, retrying = ?5, completed = ?6,
                    failed = ?7, canceled = ?8, started_at = coalesce(started_at, ?9), completed_at = ?10
                WHERE id = ?1";
@@ -498,7 +500,7 @@ fn count(
         tally.completed,
         tally.failed,
         tally.canceled,
-        claimed.then_some(now.0),
+        claimed.map(|moved| moved.at.0),
         status.is_final().then_some(now.0)
     ])?;
     Ok(())

@@ -36,6 +36,7 @@ mod limits;
 mod lines;
 mod machine_keys;
 mod mappings;
+mod memo;
 mod migrate;
 mod open;
 mod organisations;
@@ -197,6 +198,15 @@ impl Store {
         F: FnOnce(&Connection, &mut Effects) -> Result<T, StoreError> + Send + 'static,
     {
         self.inner.writer.write(bytes, work).await
+    }
+
+    /// [`Self::write`] for work that may be run several times, each but the last undone.
+    async fn write_again<T, F>(&self, bytes: usize, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection, &mut Effects) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.inner.writer.write_again(bytes, work).await
     }
 
     async fn read<T, F>(&self, work: F) -> Result<T, StoreError>

@@ -9,7 +9,6 @@ use heddle_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::StoreError;
-use crate::events::Moves;
 use crate::records::{DeliveryRecord, Place};
 use crate::writer::Effects;
 use crate::{deliveries, rules};
@@ -73,7 +72,7 @@ pub(crate) fn turn(
 /// Gives the turn of a line to whoever comes first, if nobody has it and nobody holds it.
 pub(crate) fn pass_on(
     connection: &Connection,
-    moves: &mut Moves,
+    effects: &mut Effects,
     rule: RuleId,
     key: OrderingKey,
     now: Timestamp,
@@ -90,9 +89,9 @@ pub(crate) fn pass_on(
     let next = deliveries::find(connection, first)?
         .ok_or_else(|| StoreError::broken("a line leads to a delivery that is not there"))?;
     let state = next.state.released()?;
-    let after = deliveries::put(connection, moves, next, state, None, now)?;
+    let after = deliveries::put(connection, effects, next, state, None, now)?;
     if let Some(due_at) = state.due_at {
-        moves.due(after.connection, due_at);
+        effects.due(after.connection, due_at);
     }
     Ok(())
 }
@@ -172,7 +171,7 @@ const BATCH: usize = 1_000;
 /// Lets go on whoever was held by a failure: the rule does not want that any more.
 pub(crate) fn let_go(
     connection: &Connection,
-    moves: &mut Moves,
+    effects: &mut Effects,
     rule: RuleId,
     now: Timestamp,
 ) -> Result<(), StoreError> {
@@ -183,7 +182,7 @@ pub(crate) fn let_go(
         behind = Some(last.clone());
         for before in batch {
             let state = before.state.let_go();
-            deliveries::put(connection, moves, before, state, None, now)?;
+            deliveries::put(connection, effects, before, state, None, now)?;
         }
     }
 }
@@ -200,12 +199,11 @@ pub(crate) fn cancel_waiting(
         let batch = some_of_rule(connection, rule, Turn::Waits, behind.as_ref(), BATCH)?;
         let Some(last) = batch.last() else { return Ok(()) };
         behind = Some(last.clone());
-        let mut moves = Moves::default();
         for before in batch {
             let state = before.state.cancel()?;
-            deliveries::put(connection, &mut moves, before, state, None, now)?;
+            deliveries::put(connection, effects, before, state, None, now)?;
         }
-        moves.write(connection, effects, now)?;
+        effects.moves.write(connection)?;
     }
 }
 

@@ -20,6 +20,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0011_workspace_deletion.sql"),
     include_str!("../migrations/0012_retention.sql"),
     include_str!("../migrations/0013_ordering.sql"),
+    include_str!("../migrations/0014_cheap_checks.sql"),
 ];
 
 /// The version that this program writes.

@@ -2,9 +2,11 @@
 
 use std::fs::OpenOptions;
 use std::path::Path;
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, ffi};
 
 use crate::error::{OpenError, StoreError};
 use crate::migrate;
@@ -22,6 +24,7 @@ const STATEMENTS: usize = 128;
 
 /// Opens the connection that writes: makes or migrates the database and checks the master key.
 pub(crate) fn writer(config: &StoreConfig, sealer: &Sealer) -> Result<Connection, OpenError> {
+    without_statistics();
     let path = &config.path;
     create_private(path).map_err(|source| OpenError::File {
         path: path.clone(),
@@ -47,6 +50,17 @@ pub(crate) fn reader(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// Has SQLite not count its memory, which costs a lock for every allocation, on all threads the same.
+fn without_statistics() {
+    static ONCE: Once = Once::new();
+    #[allow(unsafe_code)]
+    // SAFETY: the option takes an int, and no other thread is in SQLite: everybody opens the connection
+    // that writes first. Where SQLite runs already, it refuses, and nothing is changed.
+    ONCE.call_once(|| {
+        let _ = unsafe { ffi::sqlite3_config(ffi::SQLITE_CONFIG_MEMSTATUS, 0) };
+    });
+}
+
 fn flags() -> OpenFlags {
     // Every connection has one user at a time, so SQLite's own locks are not needed.
     OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -64,6 +78,8 @@ fn create_private(path: &Path) -> std::io::Result<()> {
 
 fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY)?;
+    // A plan that depends on the values of parameters would be made anew for each run of a statement.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.pragma_update(None, "foreign_keys", true)?;
     // What is deleted is overwritten, and not only forgotten: it is other people's personal data.

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, params, params_from_it
 
 use crate::deliveries::Inserted;
 use crate::error::{ReplayError, StoreError};
-use crate::events::Moves;
+use crate::memo::Memo;
 use crate::reach::Reach;
 use crate::records::{Acceptance, NewDelivery, Page, PageOf, Replay, ReplayRows, ReplayWork, Usage};
 use crate::stop::{self, Work};
@@ -433,12 +433,11 @@ fn advance(
     if replay.progress != Progress::Running || replay.behind != behind {
         return Ok(None);
     }
-    let mut moves = Moves::default();
     let last = match work {
         ReplayWork::Deliveries(ids) => {
             replay.processed += count_of(ids);
             for id in ids {
-                match again(connection, effects, &mut moves, &replay, *id, now)? {
+                match again(connection, effects, &replay, *id, now)? {
                     true => replay.replayed += 1,
                     false => replay.skipped += 1,
                 }
@@ -448,12 +447,11 @@ fn advance(
         ReplayWork::Events(acceptances) => {
             replay.processed += count_of(acceptances);
             for acceptance in acceptances {
-                match_anew(connection, effects, &mut moves, &mut replay, acceptance, now)?;
+                match_anew(connection, effects, &mut replay, acceptance, now)?;
             }
             acceptances.last().map(|last| *last.event.id.as_bytes())
         }
     };
-    moves.write(connection, effects, now)?;
     match last {
         Some(last) => replay.behind = Some(last),
         None => {
@@ -474,7 +472,6 @@ fn count_of<T>(rows: &[T]) -> u32 {
 fn again(
     connection: &Connection,
     effects: &mut Effects,
-    moves: &mut Moves,
     replay: &Replay,
     id: DeliveryId,
     now: Timestamp,
@@ -490,7 +487,7 @@ fn again(
     let (true, Ok(state)) = (meant, before.state.replay(now)) else {
         return Ok(false);
     };
-    let after = deliveries::put(connection, moves, before, state, None, now)?;
+    let after = deliveries::put(connection, effects, before, state, None, now)?;
     effects.due(after.connection, now);
     Ok(true)
 }
@@ -499,7 +496,6 @@ fn again(
 fn match_anew(
     connection: &Connection,
     effects: &mut Effects,
-    moves: &mut Moves,
     replay: &mut Replay,
     acceptance: &Acceptance,
     now: Timestamp,
@@ -513,12 +509,14 @@ fn match_anew(
     let mut touched = false;
     for wanted in &acceptance.deliveries {
         if let Some(known) = known(connection, event.id, wanted.rule)? {
-            if again(connection, effects, moves, replay, known, now)? {
+            if again(connection, effects, replay, known, now)? {
                 replay.replayed += 1;
                 touched = true;
             }
-        } else if let Some(Inserted { lane, due_at }) = make(connection, event, wanted, now)? {
-            moves.made(event.id, wanted.state.status);
+        } else if let Some(Inserted { lane, due_at }) =
+            make(connection, &mut effects.memo, event, wanted, now)?
+        {
+            effects.moves.made(event.id, wanted.state.status, now);
             let made = Usage {
                 deliveries: 1,
                 ..Usage::default()
@@ -549,6 +547,7 @@ fn known(connection: &Connection, event: EventId, rule: RuleId) -> Result<Option
 /// A delivery of an event that was accepted earlier is as old as its making, as its id is.
 fn make(
     connection: &Connection,
+    memo: &mut Memo,
     event: &Event,
     delivery: &NewDelivery,
     now: Timestamp,
@@ -557,5 +556,5 @@ fn make(
         created_at: now,
         ..event.clone()
     };
-    deliveries::insert(connection, &event, delivery)
+    deliveries::insert(connection, memo, &event, delivery)
 }

@@ -10,7 +10,6 @@ use heddle_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::StoreError;
-use crate::events::Moves;
 use crate::reach::Reach;
 use crate::records::RuleFilter;
 use crate::writer::Effects;
@@ -301,9 +300,7 @@ fn update(
             .is_some_and(|order| order.on_failure == OnFailure::Hold)
     };
     if holds(&before) && !holds(rule) {
-        let mut moves = Moves::default();
-        lines::let_go(connection, &mut moves, rule.id, rule.updated_at)?;
-        moves.write(connection, effects, rule.updated_at)?;
+        lines::let_go(connection, effects, rule.id, rule.updated_at)?;
     }
     Ok(true)
 }

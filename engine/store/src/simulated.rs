@@ -29,8 +29,8 @@ pub struct Fate {
 /// What fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// A statement, after this many more turns of SQLite's machine: somewhere within the group, or not
-    /// at all when it is done before.
+    /// Every statement that is long enough, after this many more turns of SQLite's machine: somewhere
+    /// within the group, or none when it is done before.
     Statement(u32),
     /// The commit itself.
     Commit,
@@ -74,7 +74,9 @@ impl Saboteur {
 
     fn ends(&self) -> bool {
         let left = self.0.statement.load(Ordering::Relaxed);
-        self.0.statement.store(left.saturating_sub(1), Ordering::Relaxed);
+        if left > 1 {
+            self.0.statement.store(left - 1, Ordering::Relaxed);
+        }
         left == 1
     }
 }

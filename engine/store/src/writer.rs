@@ -1,8 +1,13 @@
-//! The one thread that writes. It takes the commands that wait, runs each in a savepoint, commits
-//! them together and only then answers: the sync of one commit is shared by all of them.
+//! The one thread that writes. It takes the commands that wait, commits them together and only then
+//! answers: the sync of one commit is shared by all of them.
 //!
-//! A command that fails is undone by itself. A transaction that is lost (the disk is full, the file
-//! is locked) fails every command of its group and nothing else: the thread goes on with the next.
+//! A command that fails is undone by itself. Most run in a savepoint for that. The few that make up
+//! nearly all of the load ([`Writer::write_again`]) can be run again instead, and run without one, since
+//! SQLite copies every page that is changed within a savepoint: only when one of them fails is their
+//! transaction undone, and each run anew in a savepoint.
+//!
+//! A transaction that is lost (the disk is full, the file is locked) fails every command of its group
+//! and nothing else: the thread goes on with the next.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -15,6 +20,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::Shared;
 use crate::error::StoreError;
+use crate::events::Moves;
+use crate::memo::Memo;
 use crate::stop::{self, Stop};
 use crate::usage::Counted;
 
@@ -43,6 +50,11 @@ pub(crate) struct Effects {
     limits: Vec<WorkspaceId>,
     /// What was done, to be written before the commit.
     pub counted: Counted,
+    /// What became of deliveries, to be written into their events: at the latest before the commit, and
+    /// before a command in a savepoint ends.
+    pub moves: Moves,
+    /// What does not change while only commands run that can be run again.
+    pub memo: Memo,
 }
 
 impl Effects {
@@ -121,6 +133,8 @@ impl Effects {
         self.counted.back_to(mark[6]);
         self.publishable_keys.truncate(mark[7]);
         self.workspaces.truncate(mark[8]);
+        // It had not come to be written.
+        self.moves = Moves::default();
     }
 
     fn tell(self, shared: &Shared) {
@@ -172,33 +186,79 @@ enum Message {
 
 trait Command: Send {
     fn bytes(&self) -> usize;
-    /// Returns whether what it did is to be kept.
-    fn run(&mut self, connection: &Connection, effects: &mut Effects) -> bool;
+    /// Whether it may be run several times, each but the last undone.
+    fn runs_again(&self) -> bool;
+    /// Returns whether what it did is to be kept. What it leaves to be written with the rest of its
+    /// group is written at once when it runs `apart`.
+    fn run(&mut self, connection: &Connection, effects: &mut Effects, apart: bool) -> bool;
     fn answer(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
 struct Work<T, F> {
     bytes: usize,
-    work: Option<F>,
+    work: F,
     result: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+/// What a command does.
+trait Run<T>: Send {
+    const AGAIN: bool;
+    fn run(&mut self, connection: &Connection, effects: &mut Effects) -> Result<T, StoreError>;
+}
+
+struct Once<F>(Option<F>);
+
+impl<T, F> Run<T> for Once<F>
+where
+    F: FnOnce(&Connection, &mut Effects) -> Result<T, StoreError> + Send,
+{
+    const AGAIN: bool = false;
+
+    fn run(&mut self, connection: &Connection, effects: &mut Effects) -> Result<T, StoreError> {
+        match self.0.take() {
+            Some(work) => work(connection, effects),
+            None => Err(StoreError::broken("a command was run twice")),
+        }
+    }
+}
+
+struct Again<F>(F);
+
+impl<T, F> Run<T> for Again<F>
+where
+    F: Fn(&Connection, &mut Effects) -> Result<T, StoreError> + Send,
+{
+    const AGAIN: bool = true;
+
+    fn run(&mut self, connection: &Connection, effects: &mut Effects) -> Result<T, StoreError> {
+        (self.0)(connection, effects)
+    }
 }
 
 impl<T, F> Command for Work<T, F>
 where
     T: Send,
-    F: FnOnce(&Connection, &mut Effects) -> Result<T, StoreError> + Send,
+    F: Run<T>,
 {
     fn bytes(&self) -> usize {
         self.bytes
     }
 
-    fn run(&mut self, connection: &Connection, effects: &mut Effects) -> bool {
-        let Some(work) = self.work.take() else {
-            return false;
+    fn runs_again(&self) -> bool {
+        F::AGAIN
+    }
+
+    fn run(&mut self, connection: &Connection, effects: &mut Effects, apart: bool) -> bool {
+        let work = || {
+            let result = self.work.run(connection, effects)?;
+            if apart {
+                effects.moves.write(connection)?;
+            }
+            Ok(result)
         };
         // A defect in one command must not take the thread, and with it the store, down.
-        let result = catch_unwind(AssertUnwindSafe(|| work(connection, effects)))
+        let result = catch_unwind(AssertUnwindSafe(work))
             .unwrap_or_else(|_| Err(StoreError::broken("a command panicked")));
         self.result.insert(result).is_ok()
     }
@@ -235,10 +295,28 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&Connection, &mut Effects) -> Result<T, StoreError> + Send + 'static,
     {
+        self.send(bytes, Once(Some(work))).await
+    }
+
+    /// [`Self::write`] for work that may be run several times, each but the last undone. It must not
+    /// change workspaces, rules or connections that others of its kind read ([`Memo`]).
+    pub async fn write_again<T, F>(&self, bytes: usize, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection, &mut Effects) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.send(bytes, Again(work)).await
+    }
+
+    async fn send<T, W>(&self, bytes: usize, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: Run<T> + 'static,
+    {
         let (reply, answer) = oneshot::channel();
         let command = Work {
             bytes,
-            work: Some(work),
+            work,
             result: None,
             reply,
         };
@@ -316,23 +394,31 @@ impl Thread {
         }
     }
 
-    /// Commits a group and answers it.
-    fn commit(&self, mut group: Vec<Box<dyn Command>>) {
-        if group.is_empty() {
-            return;
-        }
-        let committed = self.keep(&mut group);
-        for command in group {
-            command.answer(committed.clone());
+    /// Commits a group and answers it: those that can be run again first. Nobody was answered yet, so
+    /// that the order is nobody's business.
+    fn commit(&self, group: Vec<Box<dyn Command>>) {
+        let (again, once): (Vec<_>, Vec<_>) = group.into_iter().partition(|command| command.runs_again());
+        for mut group in [again, once] {
+            if group.is_empty() {
+                continue;
+            }
+            let committed = self.keep(&mut group);
+            for command in group {
+                command.answer(committed.clone());
+            }
         }
     }
 
     /// Commits a group, and tells everybody but those who asked.
     fn keep(&self, group: &mut [Box<dyn Command>]) -> Result<(), StoreError> {
         let mut effects = Effects::default();
-        let committed = self.transaction(group, &mut effects);
+        let mut committed = self.transaction(&mut effects, |effects| self.run_together(group, effects));
+        if let Ok(false) = committed {
+            effects = Effects::default();
+            committed = self.transaction(&mut effects, |effects| self.run_apart(group, effects));
+        }
         match &committed {
-            Ok(()) => {
+            Ok(_) => {
                 self.commits.fetch_add(1, Ordering::Relaxed);
                 effects.tell(&self.shared);
             }
@@ -340,7 +426,7 @@ impl Thread {
                 tracing::error!(%error, commands = group.len(), "a commit failed; nothing of it was kept");
             }
         }
-        committed
+        committed.map(drop)
     }
 
     /// Commits what waits, and closes the file.
@@ -357,8 +443,19 @@ impl Thread {
         let _ = reply.send(());
     }
 
-    fn transaction(&self, group: &mut [Box<dyn Command>], effects: &mut Effects) -> Result<(), StoreError> {
-        let result = self.run_all(group, effects);
+    /// Runs `work` in a transaction; returns whether that was committed, or undone as the work wished.
+    fn transaction(
+        &self,
+        effects: &mut Effects,
+        work: impl FnOnce(&mut Effects) -> rusqlite::Result<bool>,
+    ) -> Result<bool, StoreError> {
+        let result = self
+            .execute("BEGIN IMMEDIATE")
+            .and_then(|()| work(effects))
+            .and_then(|keep| match keep {
+                true => self.commit_transaction().map(|()| true),
+                false => self.execute("ROLLBACK").map(|()| false),
+            });
         if result.is_err() && !self.connection.is_autocommit() {
             // The only way that this fails is that SQLite has rolled back already.
             let _ = self.connection.execute_batch("ROLLBACK");
@@ -370,15 +467,45 @@ impl Thread {
         })
     }
 
-    fn run_all(&self, group: &mut [Box<dyn Command>], effects: &mut Effects) -> rusqlite::Result<()> {
-        self.execute("BEGIN IMMEDIATE")?;
+    fn commit_transaction(&self) -> rusqlite::Result<()> {
+        stop::before_commit();
+        self.execute("COMMIT")?;
+        stop::after_commit();
+        Ok(())
+    }
+
+    /// Runs commands without savepoints, if all of them can be run again; returns whether all of them
+    /// worked. If not, each has to be run apart.
+    fn run_together(&self, group: &mut [Box<dyn Command>], effects: &mut Effects) -> rusqlite::Result<bool> {
+        let connection = &self.connection;
+        if !group.iter().all(|command| command.runs_again()) {
+            return Ok(false);
+        }
+        for (place, command) in group.iter_mut().enumerate() {
+            if place > 0 {
+                stop::at(Stop::InGroup);
+            }
+            if !command.run(connection, effects, false) {
+                return Ok(false);
+            }
+        }
+        if effects.moves.write(connection).is_err() {
+            return Ok(false);
+        }
+        effects.counted.write(connection)?;
+        Ok(true)
+    }
+
+    /// Runs each command in a savepoint, so that it fails alone.
+    fn run_apart(&self, group: &mut [Box<dyn Command>], effects: &mut Effects) -> rusqlite::Result<bool> {
         for (place, command) in group.iter_mut().enumerate() {
             if place > 0 {
                 stop::at(Stop::InGroup);
             }
             let mark = effects.mark();
             self.execute("SAVEPOINT command")?;
-            if !command.run(&self.connection, effects) {
+            effects.memo = Memo::default();
+            if !command.run(&self.connection, effects, true) {
                 effects.back_to(mark);
                 // When SQLite has rolled everything back by itself, there is no savepoint, and this
                 // fails: the group is lost.
@@ -387,10 +514,7 @@ impl Thread {
             self.execute("RELEASE command")?;
         }
         effects.counted.write(&self.connection)?;
-        stop::before_commit();
-        self.execute("COMMIT")?;
-        stop::after_commit();
-        Ok(())
+        Ok(true)
     }
 
     fn execute(&self, sql: &str) -> rusqlite::Result<()> {

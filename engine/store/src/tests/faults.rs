@@ -166,7 +166,7 @@ async fn a_commit_that_fails_fails_its_whole_group_and_no_other() {
     // A reference to nothing, which is only looked at by the commit.
     let poison = tokio::spawn(async move {
         store
-            .write(0, |connection, _| {
+            .write_again(0, |connection, _| {
                 connection.pragma_update(None, "defer_foreign_keys", true)?;
                 connection.execute("UPDATE rules SET connection = x'00'", [])?;
                 Ok(())
@@ -190,6 +190,44 @@ async fn a_commit_that_fails_fails_its_whole_group_and_no_other() {
     assert!(world.store.due().take().is_empty());
     world.accept(NOW, [&rule]).await;
     assert_eq!(world.store.lanes().await.unwrap(), [(rule.connection, NOW)]);
+}
+
+#[tokio::test]
+async fn of_events_that_are_accepted_together_the_one_that_fails_is_undone_alone() {
+    let world = World::new();
+    let tenant = world.tenant("Academy").await;
+    let rule = world.rule(&world.destination(tenant).await).await;
+    let mut acceptances: Vec<Acceptance> = (0..4)
+        .map(|_| world.acceptance(world.event(tenant.workspace, NOW), [&rule]))
+        .collect();
+    // The id of the first one again, behind deliveries of its own, which must go with it.
+    let taken = acceptances[0].event.id;
+    acceptances[3].event.id = taken;
+    acceptances[3].deliveries[0].rule = world.rule(&world.destination(tenant).await).await.id;
+    let release = hold(&world.store).await;
+    let accepting: Vec<_> = acceptances
+        .into_iter()
+        .map(|acceptance| {
+            let store = world.store.clone();
+            tokio::spawn(async move { store.accept_events(vec![acceptance]).await })
+        })
+        .collect();
+    until_waiting(&world.store, 4).await;
+    drop(release);
+    let mut kept = 0;
+    for accepted in accepting {
+        kept += usize::from(accepted.await.unwrap().is_ok());
+    }
+    assert_eq!(kept, 3);
+    let rows = |table| {
+        world.query(move |c| c.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)))
+    };
+    let counted: (i64, i64) = (rows("deliveries").await, rows("events").await);
+    assert_eq!(counted, (3, 3));
+    let used: i64 = world
+        .query(|c| c.query_row("SELECT sum(events) FROM usage", [], |row| row.get(0)))
+        .await;
+    assert_eq!(used, 3, "what was undone is not counted");
 }
 
 #[tokio::test]
