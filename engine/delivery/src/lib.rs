@@ -47,6 +47,8 @@ mod remover;
 mod replayer;
 mod rescuer;
 mod sign;
+#[cfg(test)]
+mod simulation;
 mod throttle;
 
 pub use circuit::Circuit;
