@@ -4,18 +4,19 @@ use std::sync::Arc;
 
 use heddle_core::calendar::Day;
 use heddle_core::delivery::{Status, Tally};
-use heddle_core::event::{DEFAULT_RESOURCE, Event};
+use heddle_core::event::Event;
 use heddle_core::id::{EventId, OrganisationId, WorkspaceId};
 use heddle_core::time::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, ToSql, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::deliveries::Inserted;
 use crate::error::{OverQuota, StoreError};
+use crate::event_lists::LOOKED_AT;
 use crate::reach::Reach;
 use crate::records::{Acceptance, Accepted, Emission, EventFilter, EventRecord, Page, PageOf, Usage};
 use crate::stop::{self, Work};
 use crate::writer::Effects;
-use crate::{Store, columns, deliveries, idempotency, page};
+use crate::{Store, columns, deliveries, event_lists, idempotency};
 
 impl Store {
     /// Writes events and their deliveries in one transaction. Returns when the disk has them, with what
@@ -43,7 +44,8 @@ impl Store {
         .await
     }
 
-    /// The events that the filter lets through, the newest first.
+    /// The events that the filter lets through, the newest first. A page may have fewer than its limit,
+    /// or none, although another one follows: it looks at a bounded number of events.
     pub async fn list_events(
         &self,
         reach: impl Into<Reach>,
@@ -51,7 +53,7 @@ impl Store {
         page: Page,
     ) -> Result<PageOf<EventRecord>, StoreError> {
         let reach = reach.into();
-        self.read(move |connection| list(connection, &reach, &filter, &page))
+        self.read(move |connection| event_lists::list(connection, &reach, &filter, &page, LOOKED_AT))
             .await
     }
 
@@ -76,10 +78,11 @@ impl Store {
     }
 }
 
-const COLUMNS: &str = "id, workspace, event, resource, resource_id, created_by, created_at, status, pending,
+pub(crate) const COLUMNS: &str =
+    "id, workspace, event, resource, resource_id, created_by, created_at, status, pending,
      processing, retrying, completed, failed, canceled, started_at, completed_at";
 
-fn from_row(row: &Row<'_>) -> rusqlite::Result<EventRecord> {
+pub(crate) fn from_row(row: &Row<'_>) -> rusqlite::Result<EventRecord> {
     Ok(EventRecord {
         id: EventId::from_bytes(row.get(0)?),
         workspace: WorkspaceId::from_bytes(row.get(1)?),
@@ -222,123 +225,8 @@ fn insert(
     Ok(())
 }
 
-/// The index that narrows most. SQLite, which knows no frequencies, would often take another one.
-fn index_for(filter: &EventFilter) -> &'static str {
-    match filter {
-        EventFilter { workspace: None, .. } => "events_of_organisation",
-        EventFilter {
-            resource_id: Some(_), ..
-        } => "events_by_resource_id",
-        EventFilter {
-            status: Some(status), ..
-        } if *status != Status::Completed => "events_by_status",
-        EventFilter { event: Some(_), .. } => "events_by_name",
-        EventFilter {
-            resource: Some(resource),
-            ..
-        } if resource != DEFAULT_RESOURCE => "events_by_resource",
-        _ => "events_of_workspace",
-    }
-}
-
 /// Leaves out events of workspaces that were deleted.
 const LIVE: &str = " AND EXISTS (SELECT 1 FROM live_workspaces w WHERE w.id = events.workspace)";
-
-/// The query of a list and its values. The literals let the partial indexes serve it.
-pub(crate) fn list_query<'a>(
-    organisation: &'a OrganisationId,
-    filter: &'a EventFilter,
-    behind: Option<&'a [u8; 16]>,
-    limit: &'a i64,
-) -> (String, Vec<&'a dyn ToSql>) {
-    let index = index_for(filter);
-    let mut sql = format!("SELECT {COLUMNS} FROM events INDEXED BY {index} WHERE organisation = ?{LIVE}");
-    let mut values: Vec<&dyn ToSql> = vec![organisation.as_bytes()];
-    let mut narrow = |condition: &str, value: &'a dyn ToSql| {
-        sql.push_str(condition);
-        values.push(value);
-    };
-    if let Some(workspace) = &filter.workspace {
-        narrow(" AND workspace = ?", workspace.as_bytes());
-    }
-    if let Some(event) = &filter.event {
-        narrow(" AND event = ?", event);
-    }
-    match &filter.resource {
-        Some(resource) if resource == DEFAULT_RESOURCE => narrow(" AND resource = ?", resource),
-        Some(resource) => narrow(" AND resource <> 'global' AND resource = ?", resource),
-        None => {}
-    }
-    if let Some(resource_id) = &filter.resource_id {
-        narrow(" AND resource_id = ?", resource_id);
-    }
-    match &filter.status {
-        Some(Status::Completed) => sql.push_str(" AND status = 'completed'"),
-        Some(status) => {
-            sql.push_str(&format!(
-                " AND status <> 'completed' AND status = '{}'",
-                status.as_str()
-            ));
-        }
-        None => {}
-    }
-    if let Some(behind) = behind {
-        sql.push_str(" AND id < ?");
-        values.push(behind);
-    }
-    sql.push_str(" ORDER BY id DESC LIMIT ?");
-    values.push(limit);
-    (sql, values)
-}
-
-fn list(
-    connection: &Connection,
-    reach: &Reach,
-    filter: &EventFilter,
-    page: &Page,
-) -> Result<PageOf<EventRecord>, StoreError> {
-    let behind = page::parse::<[u8; 16]>(page.cursor.as_deref())?;
-    let limit = page::one_more(page.limit);
-    let mut records = Vec::new();
-    for filter in within(filter, reach) {
-        let (sql, values) = list_query(&reach.organisation, &filter, behind.as_ref(), &limit);
-        let mut statement = connection.prepare_cached(&sql)?;
-        for record in statement.query_map(params_from_iter(values), from_row)? {
-            records.push(record?);
-        }
-    }
-    records.sort_by_key(|record: &EventRecord| std::cmp::Reverse(record.id));
-    records.truncate(page.limit.saturating_add(1));
-    Ok(page::page(records, page.limit, |record: &EventRecord| {
-        *record.id.as_bytes()
-    }))
-}
-
-/// The filter, narrowed to what is within reach: one for each workspace, so that an index serves
-/// each. None when nothing of what was asked for is within.
-fn within(filter: &EventFilter, reach: &Reach) -> Vec<EventFilter> {
-    let mut filter = filter.clone();
-    if let Some(only) = reach.resource.as_deref() {
-        let same = |asked: &Option<String>, only: &str| asked.as_deref().is_none_or(|asked| asked == only);
-        if !same(&filter.resource, &only.resource) || !same(&filter.resource_id, &only.resource_id) {
-            return Vec::new();
-        }
-        filter.resource = Some(only.resource.clone());
-        filter.resource_id = Some(only.resource_id.clone());
-    }
-    match (filter.workspace, reach.workspaces.as_deref()) {
-        (_, None) => vec![filter],
-        (Some(workspace), Some(_)) if reach.covers(workspace) => vec![filter],
-        (Some(_), Some(_)) => Vec::new(),
-        (None, Some(workspaces)) => workspaces
-            .iter()
-            .map(|workspace| EventFilter {
-                workspace: Some(*workspace),
-                ..filter.clone()
-            })
-            .collect(),
-    }
-}
 
 fn is_within(reach: &Reach, event: &EventRecord) -> bool {
     reach.covers_resource(

@@ -29,6 +29,7 @@ mod connections;
 mod deliveries;
 mod due;
 mod error;
+mod event_lists;
 mod events;
 mod idempotency;
 mod learned;

@@ -64,12 +64,15 @@ pub(crate) fn one_more(limit: usize) -> i64 {
 pub(crate) fn page<T, K: Key>(mut records: Vec<T>, limit: usize, key: impl Fn(&T) -> K) -> PageOf<T> {
     let more = records.len() > limit;
     records.truncate(limit);
-    let next_cursor = records.last().filter(|_| more).map(|last| {
-        let mut bytes = vec![K::TAG];
-        bytes.extend(key(last).to_bytes());
-        URL_SAFE_NO_PAD.encode(bytes)
-    });
+    let next_cursor = records.last().filter(|_| more).map(|last| cursor(key(last)));
     PageOf { records, next_cursor }
+}
+
+/// The cursor of a page that starts behind `key`.
+pub(crate) fn cursor<K: Key>(key: K) -> String {
+    let mut bytes = vec![K::TAG];
+    bytes.extend(key.to_bytes());
+    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 #[cfg(test)]

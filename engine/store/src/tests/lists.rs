@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use heddle_core::delivery::Status;
 
 use super::*;
-use crate::events::list_query;
+use crate::event_lists::{list, query};
 
 #[tokio::test]
 async fn paging_neither_skips_nor_doubles_while_events_arrive() {
@@ -160,24 +160,130 @@ fn filters(workspace: WorkspaceId) -> Vec<(EventFilter, &'static str)> {
 async fn every_filter_is_served_by_an_index_in_the_order_of_the_list() {
     let world = World::new();
     let tenant = world.tenant("Academy").await;
-    for behind in [None, Some([9; 16])] {
-        for (filter, index) in filters(tenant.workspace) {
-            let plan = world
-                .query(move |connection| {
-                    let (sql, values) = list_query(&tenant.organisation, &filter, behind.as_ref(), &50);
-                    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
-                    let rows = statement
-                        .query_map(rusqlite::params_from_iter(values), |row| row.get::<_, String>(3))?;
-                    rows.collect::<Result<Vec<_>, _>>()
-                })
-                .await;
-            // Beside it, each event's workspace is looked up by its key.
-            let looks_up = |step: &&String| step.contains("PRIMARY KEY") || step.contains("SUBQUERY");
-            assert_eq!(plan.iter().skip(1).find(|step| !looks_up(step)), None, "{plan:?}");
-            assert!(
-                plan[0].starts_with("SEARCH") && plan[0].contains(index),
-                "{index}: {plan:?}"
-            );
+    for (filter, index) in filters(tenant.workspace) {
+        let plan = world
+            .query(move |connection| {
+                let (sql, values) = query(&tenant.organisation, &filter, &[9; 16], &[1; 16]);
+                let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+                let rows =
+                    statement.query_map(rusqlite::params_from_iter(values), |row| row.get::<_, String>(3))?;
+                rows.collect::<Result<Vec<_>, _>>()
+            })
+            .await;
+        // Beside it, each event's workspace is looked up by its key.
+        let looks_up = |step: &&String| step.contains("PRIMARY KEY") || step.contains("SUBQUERY");
+        assert_eq!(plan.iter().skip(1).find(|step| !looks_up(step)), None, "{plan:?}");
+        let served = ["SEARCH", index, "id>? AND id<?"];
+        assert!(
+            served.iter().all(|part| plan[0].contains(part)),
+            "{index}: {plan:?}"
+        );
+    }
+}
+
+/// Three workspaces with 40 events each, which differ in name, resource and status.
+async fn mixed(world: &World, tenant: Tenant) -> (Vec<WorkspaceId>, Vec<EventRecord>) {
+    let mut workspaces = vec![tenant.workspace];
+    for name in ["Second", "Third"] {
+        workspaces.push(world.workspace(tenant.organisation, name).await);
+    }
+    let mut events = Vec::new();
+    for n in 0..120u64 {
+        let workspace = workspaces[n as usize % 3];
+        let rule = world
+            .rule(&world.destination(Tenant { workspace, ..tenant }).await)
+            .await;
+        let event = Event {
+            event: ["a", "b", "c"][n as usize % 7 % 3].into(),
+            resource: ["global", "course", "quiz"][n as usize % 5 % 3].into(),
+            resource_id: (n % 5 % 3 > 0).then(|| format!("{}", n % 4)),
+            ..world.event(workspace, later(n / 2))
+        };
+        let rules: &[Rule] = if n % 4 == 0 { &[rule] } else { &[] };
+        let accepted = world
+            .store
+            .accept_events(vec![world.acceptance(event, rules)])
+            .await
+            .unwrap();
+        events.extend(accepted);
+    }
+    events.sort_by_key(|event| std::cmp::Reverse(event.id));
+    (workspaces, events)
+}
+
+fn fits(filter: &EventFilter, event: &EventRecord) -> bool {
+    filter.workspace.is_none_or(|only| only == event.workspace)
+        && filter.event.as_ref().is_none_or(|only| *only == event.event)
+        && filter
+            .resource
+            .as_ref()
+            .is_none_or(|only| *only == event.resource)
+        && (filter.resource_id.is_none() || filter.resource_id == event.resource_id)
+        && filter.status.is_none_or(|only| only == event.status)
+}
+
+#[tokio::test]
+async fn however_few_events_a_page_looks_at_the_pages_together_have_what_the_filter_says() {
+    let world = World::new();
+    let tenant = world.tenant("Academy").await;
+    let (workspaces, events) = mixed(&world, tenant).await;
+    let any = |values: &[&str]| -> Vec<Option<String>> {
+        let some = values.iter().map(|value| Some((*value).to_owned()));
+        std::iter::once(None).chain(some).collect()
+    };
+    let mut short = 0;
+    for workspace in [None, Some(workspaces[0]), Some(workspaces[2])] {
+        for event in any(&["a", "absent"]) {
+            for resource in any(&["global", "quiz"]) {
+                for resource_id in any(&["1"]) {
+                    for status in [None, Some(Status::Completed), Some(Status::Pending)] {
+                        let filter = EventFilter {
+                            workspace,
+                            event: event.clone(),
+                            resource: resource.clone(),
+                            resource_id: resource_id.clone(),
+                            status,
+                        };
+                        for (limit, most) in [(3, 1), (5, 17), (50, 1_000)] {
+                            let (found, was_short) = walk(&world, tenant, &filter, limit, most).await;
+                            short += was_short;
+                            let expected: Vec<EventId> = events
+                                .iter()
+                                .filter(|event| fits(&filter, event))
+                                .map(|event| event.id)
+                                .collect();
+                            assert_eq!(found, expected, "{filter:?} limit {limit} most {most}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(short > 0, "no page was short, so nothing was tried");
+}
+
+/// The ids of all pages in turn, and how many of these had less than their limit though another followed.
+async fn walk(
+    world: &World,
+    tenant: Tenant,
+    filter: &EventFilter,
+    limit: usize,
+    most: usize,
+) -> (Vec<EventId>, usize) {
+    let (mut found, mut short, mut cursor) = (Vec::new(), 0, None);
+    loop {
+        let (filter, page) = (filter.clone(), Page { limit, cursor });
+        let read = world
+            .query(move |connection| {
+                Ok(list(connection, &tenant.organisation.into(), &filter, &page, most).unwrap())
+            })
+            .await;
+        assert!(read.records.len() <= limit);
+        short += usize::from(read.records.len() < limit && read.next_cursor.is_some());
+        found.extend(read.records.iter().map(|record| record.id));
+        cursor = read.next_cursor;
+        if cursor.is_none() {
+            return (found, short);
         }
     }
 }
