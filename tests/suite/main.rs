@@ -2,6 +2,7 @@
 //! theme; `tidy` reads the sources instead.
 
 mod auth;
+mod backup;
 mod bulk;
 mod cli;
 mod client;

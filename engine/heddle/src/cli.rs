@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 
 use crate::settings::{self, Settings};
-use crate::{demo, keys, plugin, serve};
+use crate::{backup, demo, keys, plugin, serve};
 
 /// Heddle takes events that your product emits once and delivers them to every destination that
 /// your customers connected: it matches, retries, keeps the history of every attempt, and replays.
@@ -64,6 +64,24 @@ enum Command {
         #[command(subcommand)]
         command: PluginCommand,
     },
+    /// Copy the database into one file, also while the server runs; the master key is not in it
+    Backup {
+        /// A file that is not there yet, or a folder, in which it is named by the time
+        #[arg(value_name = "FILE|DIR")]
+        to: PathBuf,
+    },
+    /// Say what is in a backup, whether it is sound, and whether the master key opens it
+    Verify {
+        /// The backup
+        file: PathBuf,
+    },
+    /// Check a backup and put it into a data folder that has no database
+    Restore {
+        /// The backup
+        file: PathBuf,
+    },
+    /// Rewrite the database of a stopped server without its free space
+    Vacuum,
     /// List all settings with their defaults
     Settings,
 }
@@ -203,6 +221,10 @@ fn run(cli: Cli) -> Result<()> {
         Command::Plugin {
             command: PluginCommand::Page { name },
         } => plugin::print_page(&settings, &name),
+        Command::Backup { to } => backup::backup(&settings, &to),
+        Command::Verify { file } => backup::verify(&settings, &file),
+        Command::Restore { file } => backup::restore(&settings, &file),
+        Command::Vacuum => backup::vacuum(&settings),
         Command::Settings => {
             for setting in settings::ALL {
                 writeln!(

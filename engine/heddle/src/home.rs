@@ -12,6 +12,12 @@ use sha2::Sha256;
 
 use crate::machine;
 
+/// The database's name in the folder.
+pub const DATABASE: &str = "heddle.db";
+
+/// The generated master key's.
+pub const MASTER_KEY: &str = "master.key";
+
 /// The data folder.
 #[derive(Clone, Debug)]
 pub struct Home {
@@ -30,7 +36,7 @@ impl Home {
             .with_context(|| format!("making the data folder {}", path.display()))?;
         let master_key = match master_key {
             Some(text) => parse_key(text).context("HEDDLE_MASTER_KEY cannot be used")?,
-            None => stored_key(&path.join("master.key"))?,
+            None => stored_key(&path.join(MASTER_KEY))?,
         };
         Ok(Self {
             path: path.to_owned(),
@@ -45,7 +51,7 @@ impl Home {
 
     /// The database file.
     pub fn database(&self) -> PathBuf {
-        self.path.join("heddle.db")
+        self.path.join(DATABASE)
     }
 
     /// Where an operator puts plugins.
@@ -98,6 +104,17 @@ impl Home {
                 Err(error).with_context(|| format!("locking {}", path.display()))
             }
         }
+    }
+}
+
+/// The configured key, or the one in the folder; none is made.
+pub fn known_key(path: &Path, master_key: Option<&str>) -> Result<Option<[u8; 32]>> {
+    match master_key {
+        Some(text) => parse_key(text)
+            .context("HEDDLE_MASTER_KEY cannot be used")
+            .map(Some),
+        None if path.join(MASTER_KEY).exists() => stored_key(&path.join(MASTER_KEY)).map(Some),
+        None => Ok(None),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The Heddle binary as a library: configuration, command line, wiring and the demo. Everything
 //! that knows the machine (clock, randomness, files, signals) is here and is passed down.
 
+pub mod backup;
 pub mod bundled;
 pub mod cli;
 pub mod demo;

@@ -22,6 +22,7 @@ use rusqlite::Connection;
 use tokio::sync::Notify;
 
 mod attempts;
+mod backup;
 mod cache;
 mod claims;
 mod columns;
@@ -64,6 +65,9 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use backup::{
+    BackupError, CopyProgress, Inspection, copy_database, inspect_database, restore_database, vacuum_database,
+};
 pub use due::DueBoard;
 pub use error::{CancelError, OpenError, OverQuota, ReplayError, RetryError, StoreError};
 pub use publishable_keys::MAX_PUBLISHABLE_KEYS;

@@ -61,6 +61,25 @@ fn without_statistics() {
     });
 }
 
+/// Opens a database as it is, in use or not: nothing is made, migrated or written.
+pub(crate) fn beside(path: &Path) -> Result<Connection, OpenError> {
+    without_statistics();
+    let sqlite = |source| OpenError::Sqlite {
+        path: path.to_owned(),
+        source,
+    };
+    let connection = Connection::open_with_flags(path, flags()).map_err(sqlite)?;
+    set_up(&connection).map_err(sqlite)?;
+    refuse_foreign(&connection, path)?;
+    // No schema is in an empty file, which is otherwise not foreign.
+    if migrate::version(&connection).map_err(sqlite)? == 0 {
+        return Err(OpenError::Foreign {
+            path: path.to_owned(),
+        });
+    }
+    Ok(connection)
+}
+
 fn flags() -> OpenFlags {
     // Every connection has one user at a time, so SQLite's own locks are not needed.
     OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -156,27 +175,42 @@ fn prepare(connection: &mut Connection, synchronous: Synchronous) -> rusqlite::R
     migrate::migrate(connection)
 }
 
+/// Where something known is sealed, by which a master key is told from others.
+const KEY_CHECK: Place<'_> = Place {
+    table: "meta",
+    row: b"key_check",
+};
+
+/// What a master key is to a database.
+pub(crate) enum Key {
+    Fits,
+    Other,
+    /// It was not made with any yet.
+    NoneYet,
+}
+
+/// Whether the secrets of a database open with this key.
+pub(crate) fn fits(connection: &Connection, sealer: &Sealer) -> rusqlite::Result<Key> {
+    let sql = "SELECT value FROM meta WHERE name = 'key_check'";
+    let check = connection
+        .query_row(sql, [], |row| row.get::<_, Vec<u8>>(0))
+        .optional()?;
+    Ok(match check {
+        None => Key::NoneYet,
+        Some(check) if sealer.open(KEY_CHECK, &check).is_ok() => Key::Fits,
+        Some(_) => Key::Other,
+    })
+}
+
 /// Compares the master key with the one that the database was made with.
 fn check_key(connection: &Connection, sealer: &Sealer, path: &Path) -> Result<(), OpenError> {
-    const PLACE: Place<'_> = Place {
-        table: "meta",
-        row: b"key_check",
-    };
     let sqlite = |source| OpenError::Sqlite {
         path: path.to_owned(),
         source,
     };
-    let read = || {
-        connection
-            .query_row("SELECT value FROM meta WHERE name = 'key_check'", [], |row| {
-                row.get::<_, Vec<u8>>(0)
-            })
-            .optional()
-            .map_err(sqlite)
-    };
-    if read()?.is_none() {
+    if let Key::NoneYet = fits(connection, sealer).map_err(sqlite)? {
         let check = sealer
-            .seal(PLACE, b"heddle")
+            .seal(KEY_CHECK, b"heddle")
             .map_err(|error| OpenError::Machine(error.to_string()))?;
         // Another process may have been faster; then its key counts.
         connection
@@ -186,8 +220,8 @@ fn check_key(connection: &Connection, sealer: &Sealer, path: &Path) -> Result<()
             )
             .map_err(sqlite)?;
     }
-    match read()? {
-        Some(check) if sealer.open(PLACE, &check).is_ok() => Ok(()),
+    match fits(connection, sealer).map_err(sqlite)? {
+        Key::Fits => Ok(()),
         _ => Err(OpenError::WrongMasterKey {
             path: path.to_owned(),
         }),

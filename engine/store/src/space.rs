@@ -32,7 +32,7 @@ pub struct Space {
 impl Store {
     /// How large the database is, and how much of it is free.
     pub async fn space(&self) -> Result<Space, StoreError> {
-        self.read(measured).await
+        self.read(|connection| Ok(measured(connection)?)).await
     }
 
     /// Gives some free pages back to the disk, in one transaction, unless there are few. The file gets
@@ -58,10 +58,10 @@ impl Space {
     }
 }
 
-fn measured(connection: &Connection) -> Result<Space, StoreError> {
+pub(crate) fn measured(connection: &Connection) -> rusqlite::Result<Space> {
     let ask = |name| {
         let value: i64 = connection.pragma_query_value(None, name, |row| row.get(0))?;
-        Ok::<_, StoreError>(u64::try_from(value).unwrap_or(0))
+        Ok::<_, rusqlite::Error>(u64::try_from(value).unwrap_or(0))
     };
     Ok(Space {
         pages: ask("page_count")?,

@@ -24,6 +24,7 @@ use tempfile::TempDir;
 
 use crate::*;
 
+mod backup;
 mod changes;
 mod faults;
 mod idempotency;

@@ -8,7 +8,7 @@ use crate::open::APPLICATION_ID;
 use crate::seal::{Place, Sealer};
 
 /// Writes what version 1 wrote: an organisation, a rule, and an event with a delivery that waits.
-fn first_version(path: &std::path::Path) -> (OrganisationId, ConnectionId, RuleId, EventId) {
+pub(super) fn first_version(path: &std::path::Path) -> (OrganisationId, ConnectionId, RuleId, EventId) {
     let connection = Connection::open(path).unwrap();
     connection
         .execute_batch(include_str!("../../migrations/0001_first.sql"))
