@@ -59,6 +59,9 @@ pub struct Account {
     key: Key,
     /// Of the rates that are counted for the account as a whole.
     gates: Gates,
+    /// That of this connection alone, where it may have less under way than its account: the dispatcher
+    /// does not count those that wait for their turn, and they must not all go when it comes.
+    own: Option<(Key, Window)>,
     /// Deliveries under way at once: of this connection, and of the whole account.
     concurrency: (usize, usize),
 }
@@ -272,15 +275,23 @@ impl Account {
             manifest: Arc::clone(manifest),
             key,
             gates,
+            own: (own < stated).then(|| own_gate(key, connection.id, own)),
             concurrency: (own, own.max(stated)),
         }
     }
 
-    /// The gates of one delivery: those of the account, and those of what it is about.
+    /// The gates of one delivery: those of the account, those of what it is about, and that of its
+    /// connection. None where no rate is stated: then nobody waits, and the dispatcher counts all.
     fn narrowed(&self, inputs: &Map<String, Value>, fields: &str, payload: &str) -> Gates {
         let rates = &self.manifest.limits.rates;
-        if rates.iter().all(|rate| rate.of.is_empty()) {
+        if rates.is_empty() {
             return Arc::clone(&self.gates);
+        }
+        if rates.iter().all(|rate| rate.of.is_empty()) {
+            return match self.own {
+                None => Arc::clone(&self.gates),
+                own => self.gates.iter().copied().chain(own).collect(),
+            };
         }
         let read = |text: &str| serde_json::from_str::<Map<String, Value>>(text).unwrap_or_default();
         let fields = read(fields);
@@ -295,7 +306,8 @@ impl Account {
                 let values = rate.narrowed_by(inputs, &fields, member);
                 gate(self.key, index, rate, &values)
             });
-        self.gates.iter().copied().chain(narrow).collect()
+        let gates = self.gates.iter().copied();
+        gates.chain(narrow).chain(self.own).collect()
     }
 
     /// The rates in words: `5 requests in 1 s`.
@@ -333,6 +345,19 @@ fn gate(account: Key, index: usize, rate: &Rate, values: &[String]) -> (Key, Win
     let window = Window {
         requests: rate.requests.max(1),
         per: Duration::from_secs(u64::from(rate.per_seconds.max(1))),
+    };
+    (short(digest), window)
+}
+
+/// As many at a time, of one connection of an account.
+fn own_gate(account: Key, connection: ConnectionId, concurrency: usize) -> (Key, Window) {
+    let mut digest = Sha256::new();
+    digest.update(account);
+    digest.update(connection.as_bytes());
+    digest.update((concurrency as u64).to_le_bytes());
+    let window = Window {
+        requests: u32::try_from(concurrency).unwrap_or(u32::MAX),
+        per: Duration::from_nanos(1),
     };
     (short(digest), window)
 }

@@ -50,6 +50,23 @@ fn delivery(pacer: &Pacer, account: &Arc<Account>) -> Pace {
 }
 
 #[tokio::test]
+async fn a_connection_with_a_limit_of_its_own_keeps_to_it_when_turns_come() {
+    let pacer = Pacer::start();
+    let limits = json!({"concurrency": 4, "rates": [{"requests": 1000, "per_seconds": 1}]});
+    let connection = connection(1, json!({"concurrency": 1}), "secret");
+    let account = pacer.account(&connection, &manifest(limits));
+    let (first, second) = (delivery(&pacer, &account), delivery(&pacer, &account));
+    let held = first.take().await.unwrap();
+    let mut waits = pin!(second.take());
+    assert!(
+        poll!(waits.as_mut()).is_pending(),
+        "the other three are not its own"
+    );
+    drop(held);
+    assert!(waits.await.is_ok());
+}
+
+#[tokio::test]
 async fn connections_with_the_same_secrets_and_settings_are_one_account() {
     let (pacer, manifest) = (Pacer::start(), manifest(json!({})));
     let key = |connection: &Arc<Connection>| pacer.account(connection, &manifest).key();

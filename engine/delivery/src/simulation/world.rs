@@ -318,9 +318,7 @@ impl Tenants {
         let mut settings = Map::from_iter([("n".to_owned(), json!(number))]);
         let mut concurrency = kind.concurrency;
         if chance.happens(300) {
-            // With a rate, one that waits for its turn takes none of the connection's concurrency, and
-            // when its turn comes, only the account's counts.
-            concurrency = if kind.rate.is_some() { kind.concurrency } else { 1 };
+            concurrency = 1;
             settings.insert("concurrency".into(), json!(1));
         }
         if chance.happens(300) {
