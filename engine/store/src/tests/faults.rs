@@ -289,3 +289,33 @@ async fn readers_cannot_write() {
         .await;
     assert!(is_unavailable(&refused), "{refused:?}");
 }
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_fails_the_claims_of_its_own_lane_only() {
+    let world = World::new();
+    let tenant = world.tenant("Academy").await;
+    let (bad, good) = (world.destination(tenant).await, world.destination(tenant).await);
+    let rules = [world.rule(&bad).await, world.rule(&good).await];
+    world.accept(NOW, &rules).await;
+    let damaged = rules[0].id;
+    let damage = "UPDATE rules SET metadata = '[]' WHERE id = ?1";
+    let rows = world
+        .query(move |connection| connection.execute(damage, [damaged.as_bytes()]))
+        .await;
+    assert_eq!(rows, 1);
+    let claim = |lanes: &[&Destination]| {
+        let request = |lane: &&Destination| ClaimRequest {
+            connection: lane.id,
+            limit: 5,
+            forced_only: false,
+        };
+        let requests = lanes.iter().map(request).collect();
+        world.store.claim(requests, NOW, later(1))
+    };
+    // Not `Unavailable`: what the dispatcher then does is to ask for each lane alone.
+    let is_broken =
+        |claim: &Result<Vec<LaneClaim>, StoreError>| matches!(claim, Err(StoreError::Broken { .. }));
+    assert!(is_broken(&claim(&[&bad, &good]).await));
+    assert_eq!(claim(&[&good]).await.unwrap()[0].claimed.len(), 1);
+    assert!(is_broken(&claim(&[&bad]).await));
+}
