@@ -154,6 +154,15 @@ CREATE TABLE idempotency_keys (
     PRIMARY KEY (workspace, key)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE left_behind (
+    rule BLOB NOT NULL CHECK (length(rule) = 16),
+    connection BLOB NOT NULL CHECK (length(connection) = 16),
+    workspace BLOB NOT NULL CHECK (length(workspace) = 16),
+    due_at INTEGER NOT NULL,
+    delivery BLOB NOT NULL CHECK (length(delivery) = 16),
+    PRIMARY KEY (rule, connection)
+) STRICT, WITHOUT ROWID;
+
 CREATE VIEW live_workspaces AS
 SELECT id, organisation, name, description, created_at, updated_at FROM workspaces WHERE deleted_at IS NULL;
 
@@ -345,6 +354,8 @@ CREATE INDEX idempotency_keys_by_age ON idempotency_keys (accepted_at);
 CREATE INDEX lanes ON deliveries (connection, due_at) WHERE due_at IS NOT NULL AND turn IS NOT 'waits';
 
 CREATE INDEX leases ON deliveries (leased_until) WHERE leased_until IS NOT NULL;
+
+CREATE INDEX left_behind_of_workspace ON left_behind (workspace);
 
 CREATE INDEX lines ON deliveries (rule, turn, ordering_key, place) WHERE turn IS NOT NULL;
 

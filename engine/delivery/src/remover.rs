@@ -1,10 +1,11 @@
-//! The remover: deletes what deleted workspaces had, in small steps that let others write in between.
+//! The remover: deletes what deleted workspaces had, and calls off or moves what rules have left behind that
+//! were deleted or lead elsewhere, in small steps that let others write in between.
 //! It takes no input: woken by a deletion and by its timer, it does the same each time, and goes on
 //! after a crash with what is still there.
 
 use std::time::Duration;
 
-use heddle_store::StoreError;
+use heddle_store::{LeftBehind, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use crate::Parts;
@@ -24,7 +25,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) {
         let pause = match round(&parts, &stop).await {
             Ok(()) => INTERVAL,
             Err(error) => {
-                tracing::warn!(%error, "what a deleted workspace had could not be removed; trying again");
+                tracing::warn!(%error, "what was deleted could not be removed; trying again");
                 PAUSE
             }
         };
@@ -38,6 +39,17 @@ pub async fn run(parts: Parts, stop: CancellationToken) {
 }
 
 async fn round(parts: &Parts, stop: &CancellationToken) -> Result<(), StoreError> {
+    loop {
+        let all = parts.store.left_behind().await?;
+        if all.is_empty() {
+            break;
+        }
+        for left in all {
+            if !follow_up(parts, left, stop).await? {
+                return Ok(());
+            }
+        }
+    }
     for workspace in parts.store.deleted_workspaces().await? {
         let mut removed = 0;
         loop {
@@ -55,4 +67,24 @@ async fn round(parts: &Parts, stop: &CancellationToken) -> Result<(), StoreError
         tracing::info!(%workspace, removed, "nothing is left of a deleted workspace");
     }
     Ok(())
+}
+
+/// Returns whether it got to the end.
+async fn follow_up(parts: &Parts, left: LeftBehind, stop: &CancellationToken) -> Result<bool, StoreError> {
+    let mut deliveries = 0;
+    loop {
+        let step = parts.store.follow_up(left, parts.clock.now()).await?;
+        deliveries += step.rows;
+        if step.done {
+            break;
+        }
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(false),
+            () = tokio::time::sleep(BREATH) => {}
+        }
+    }
+    tracing::info!(rule = %left.rule, connection = %left.connection, deliveries,
+        "a rule that was deleted or leads elsewhere has nothing waiting there any more");
+    Ok(true)
 }

@@ -217,11 +217,15 @@ impl<'a> Round<'a> {
 
     fn take(&mut self, delivery: DeliveryRecord) -> Result<Option<Claimed>, StoreError> {
         let Some(rule) = self.rule(delivery.rule)? else {
-            // Deleting a rule calls off what waits for it, so that this is only ever a second net.
-            let state = delivery.state.cancel()?;
-            deliveries::put(self.connection, self.effects, delivery, state, None, self.now)?;
+            // Deleted, and this one was not called off yet.
+            deliveries::follow(self.connection, self.effects, delivery, false, self.now)?;
             return Ok(None);
         };
+        if rule.connection != delivery.connection {
+            // Its rule leads elsewhere by now, and it was not moved yet.
+            deliveries::follow(self.connection, self.effects, delivery, true, self.now)?;
+            return Ok(None);
+        }
         let state = delivery.state.claim(self.leased_until)?;
         let event = self.event(delivery.event)?;
         let taken = deliveries::put(self.connection, self.effects, delivery, state, None, self.now)?;

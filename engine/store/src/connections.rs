@@ -15,7 +15,7 @@ use crate::reach::Reach;
 use crate::records::{Attempt, ConnectionDeletion, MAX_MESSAGE_BYTES};
 use crate::seal::{Place, Sealer};
 use crate::writer::Effects;
-use crate::{Store, claims, columns, learned, limits, rules, workspaces};
+use crate::{Store, claims, columns, learned, left_behind, limits, rules, workspaces};
 
 impl Store {
     /// Makes a connection in its workspace, which the caller has found in its organisation.
@@ -384,8 +384,9 @@ fn delete(
     if !force && using.iter().any(|rule| rule.active) {
         return Ok(ConnectionDeletion::HasActiveRules);
     }
+    let mut room = left_behind::STEP;
     for rule in &using {
-        rules::delete(connection, effects, rule, now)?;
+        rules::delete(connection, effects, rule, &mut room, now)?;
     }
     connection
         .prepare_cached("DELETE FROM connections WHERE id = ?1")?

@@ -14,7 +14,7 @@ use crate::memo::{Lead, Memo};
 use crate::reach::Reach;
 use crate::records::{DeliveryRecord, EventRecord, NewDelivery, Place};
 use crate::writer::Effects;
-use crate::{Store, claims, columns, events, lines, rules};
+use crate::{Store, columns, events, lines, rules};
 
 impl Store {
     /// The deliveries of an event that the caller has found in its organisation, in the order of
@@ -386,61 +386,38 @@ fn cancel_all(
     events::find(connection, reach, event)
 }
 
-/// Calls off what a rule has waiting, and what it has under way should that fail.
-pub(crate) fn cancel_of_rule(
+/// Calls off what a rule has under way, should that fail.
+pub(crate) fn cancel_under_way(
     connection: &Connection,
     effects: &mut Effects,
     rule: &Rule,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    /// Bounds the memory; the transaction is one.
-    const BATCH: usize = 1_000;
-    // First whoever waits for others, so that nobody gets his turn from one that is called off.
-    lines::cancel_waiting(connection, effects, rule.id, now)?;
-    lines::let_go(connection, effects, rule.id, now)?;
     let under_way = "INDEXED BY leases WHERE leased_until IS NOT NULL AND rule = ?1";
     for before in select(connection, under_way, [rule.id.as_bytes()])? {
         let state = before.state.cancel()?;
         put(connection, effects, before, state, None, now)?;
     }
-    let waiting = "INDEXED BY lanes WHERE connection = ?1 AND due_at IS NOT NULL AND turn IS NOT 'waits'
-                   AND (due_at, id) > (?2, ?3) AND rule = ?4
-                   ORDER BY due_at, id LIMIT ?5";
-    let mut behind = (i64::MIN, [0; 16]);
-    loop {
-        let values = params![
-            rule.connection.as_bytes(),
-            behind.0,
-            behind.1,
-            rule.id.as_bytes(),
-            BATCH as i64
-        ];
-        let batch = select(connection, waiting, values)?;
-        let Some(last) = batch.last() else { return Ok(()) };
-        behind = (last.state.due_at.unwrap_or_default().0, *last.id.as_bytes());
-        for before in batch {
-            let state = before.state.cancel()?;
-            put(connection, effects, before, state, None, now)?;
-        }
-        effects.moves.write(connection)?;
-    }
+    Ok(())
 }
 
-/// Moves what a rule has waiting into the lane of the connection that it leads to now.
-pub(crate) fn move_waiting(
+/// Does to a delivery that waits in a lane what its rule's change did: it moves to the lane where the
+/// rule leads now, or is called off if there is no rule any more.
+pub(crate) fn follow(
     connection: &Connection,
     effects: &mut Effects,
-    before: &Rule,
-    after: &Rule,
+    before: DeliveryRecord,
+    rule_is_there: bool,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
-    let sql = "UPDATE deliveries INDEXED BY lanes SET connection = ?3, kind = ?4
-               WHERE connection = ?1 AND due_at IS NOT NULL AND turn IS NOT 'waits' AND rule = ?2";
-    connection.prepare_cached(sql)?.execute(params![
-        before.connection.as_bytes(),
-        before.id.as_bytes(),
-        after.connection.as_bytes(),
-        after.kind
-    ])?;
-    lines::move_waiting(connection, after.id, after.connection, &after.kind)?;
-    claims::wake(connection, effects, after.connection)
+    let state = if rule_is_there {
+        before.state
+    } else {
+        before.state.cancel()?
+    };
+    let after = put(connection, effects, before, state, None, now)?;
+    if let Some(due_at) = state.due_at {
+        effects.due(after.connection, due_at);
+    }
+    Ok(())
 }

@@ -34,6 +34,7 @@ mod event_lists;
 mod events;
 mod idempotency;
 mod learned;
+mod left_behind;
 mod limits;
 mod lines;
 mod machine_keys;
@@ -70,6 +71,7 @@ pub use backup::{
 };
 pub use due::DueBoard;
 pub use error::{CancelError, OpenError, OverQuota, ReplayError, RetryError, StoreError};
+pub use left_behind::LeftBehind;
 pub use publishable_keys::MAX_PUBLISHABLE_KEYS;
 pub use reach::{Reach, ResourceKey};
 pub use records::*;
@@ -106,7 +108,7 @@ struct Shared {
     due: DueBoard,
     /// A bulk replay was made or goes on.
     replays: Notify,
-    /// A workspace was deleted.
+    /// A workspace was deleted, or a rule left deliveries behind.
     removals: Notify,
     /// Held by whoever counts what there is to replay.
     counting: tokio::sync::Mutex<()>,

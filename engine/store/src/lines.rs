@@ -3,7 +3,7 @@
 //! same transaction. Which one comes next is found by the index `lines`, whatever the length of the line.
 
 use heddle_core::delivery::State;
-use heddle_core::id::{ConnectionId, DeliveryId, EventId, RuleId};
+use heddle_core::id::{DeliveryId, EventId, RuleId};
 use heddle_core::ordering::{OrderingKey, Turn};
 use heddle_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -119,7 +119,8 @@ pub(crate) fn is_held_by(connection: &Connection, event: &[u8; 16]) -> Result<bo
     Ok(connection.prepare_cached(sql)?.exists([event])?)
 }
 
-/// Adds to deliveries that wait for their turn, which event they wait for.
+/// Adds to deliveries that wait for their turn, which event they wait for, and where they go when it is
+/// their turn: where the rule leads by then.
 pub(crate) fn say_who_is_first(
     connection: &Connection,
     mut records: Vec<DeliveryRecord>,
@@ -128,6 +129,9 @@ pub(crate) fn say_who_is_first(
         let Some(place) = record.place.filter(|_| record.state.turn == Turn::Waits) else {
             continue;
         };
+        if let Some(destination) = rules::destination(connection, record.rule)? {
+            (record.connection, record.kind) = destination;
+        }
         let in_the_way = match of_turn(connection, record.rule, place.key, Turn::Taken)? {
             None => of_turn(connection, record.rule, place.key, Turn::Holds)?,
             taken => taken,
@@ -146,7 +150,7 @@ pub(crate) fn say_who_is_first(
 
 /// The next deliveries of a rule that stand so in their lines, behind this one: at most `most`, in an
 /// order that does not depend on who leaves.
-fn some_of_rule(
+pub(crate) fn some_of_rule(
     connection: &Connection,
     rule: RuleId,
     turn: Turn,
@@ -185,39 +189,4 @@ pub(crate) fn let_go(
             deliveries::put(connection, effects, before, state, None, now)?;
         }
     }
-}
-
-/// Calls off whoever waits for his turn at a rule.
-pub(crate) fn cancel_waiting(
-    connection: &Connection,
-    effects: &mut Effects,
-    rule: RuleId,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let mut behind = None;
-    loop {
-        let batch = some_of_rule(connection, rule, Turn::Waits, behind.as_ref(), BATCH)?;
-        let Some(last) = batch.last() else { return Ok(()) };
-        behind = Some(last.clone());
-        for before in batch {
-            let state = before.state.cancel()?;
-            deliveries::put(connection, effects, before, state, None, now)?;
-        }
-        effects.moves.write(connection)?;
-    }
-}
-
-/// Moves whoever waits for his turn at a rule to the connection that it leads to now.
-pub(crate) fn move_waiting(
-    connection: &Connection,
-    rule: RuleId,
-    to: ConnectionId,
-    kind: &str,
-) -> Result<(), StoreError> {
-    let sql = "UPDATE deliveries INDEXED BY lines SET connection = ?2, kind = ?3
-               WHERE rule = ?1 AND turn = 'waits'";
-    connection
-        .prepare_cached(sql)?
-        .execute(params![rule.as_bytes(), to.as_bytes(), kind])?;
-    Ok(())
 }

@@ -46,7 +46,7 @@ impl Store {
         .await
     }
 
-    /// Returns when a workspace was deleted since the last return.
+    /// Returns when a workspace was deleted, or a rule left deliveries behind, since the last return.
     pub async fn workspaces_deleted(&self) {
         self.inner.shared.removals.notified().await;
     }
@@ -108,6 +108,11 @@ pub(crate) const TABLES: &[(&str, &str)] = &[
     (
         "sessions",
         "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE workspace = ?1 LIMIT ?2)",
+    ),
+    (
+        "left_behind",
+        "DELETE FROM left_behind WHERE (rule, connection) IN (
+             SELECT rule, connection FROM left_behind WHERE workspace = ?1 LIMIT ?2)",
     ),
     (
         "rules",

@@ -13,7 +13,7 @@ use crate::error::StoreError;
 use crate::reach::Reach;
 use crate::records::RuleFilter;
 use crate::writer::Effects;
-use crate::{Store, columns, deliveries, limits, lines, workspaces};
+use crate::{Store, columns, deliveries, left_behind, limits, lines, workspaces};
 
 impl Store {
     /// Makes a rule in its workspace, which the caller has found in its organisation. The connection
@@ -55,7 +55,7 @@ impl Store {
         .await
     }
 
-    /// Deletes a rule and calls off what waits for it; returns the rule as it was.
+    /// Deletes a rule and calls off what waits for it, the first of it at once; returns the rule as it was.
     pub async fn delete_rule(
         &self,
         reach: impl Into<Reach>,
@@ -66,7 +66,7 @@ impl Store {
         self.write(1024, move |connection, effects| {
             let found = find_in(connection, &reach, id)?;
             if let Some(rule) = &found {
-                delete(connection, effects, rule, now)?;
+                delete(connection, effects, rule, &mut { left_behind::STEP }, now)?;
             }
             Ok(found)
         })
@@ -292,7 +292,13 @@ fn update(
     }
     effects.rule(before.workspace, before.id);
     if before.connection != rule.connection {
-        deliveries::move_waiting(connection, effects, &before, rule)?;
+        left_behind::leave(
+            connection,
+            effects,
+            &before,
+            &mut { left_behind::STEP },
+            rule.updated_at,
+        )?;
     }
     let holds = |rule: &Rule| {
         rule.order
@@ -305,17 +311,18 @@ fn update(
     Ok(true)
 }
 
-/// Deletes a rule and calls off what waits for it.
+/// Deletes a rule and calls off what waits for it: up to `room` deliveries now, the others after it.
 pub(crate) fn delete(
     connection: &Connection,
     effects: &mut Effects,
     rule: &Rule,
+    room: &mut usize,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    deliveries::cancel_of_rule(connection, effects, rule, now)?;
+    deliveries::cancel_under_way(connection, effects, rule, now)?;
     connection
         .prepare_cached("DELETE FROM rules WHERE id = ?1")?
         .execute([rule.id.as_bytes()])?;
     effects.rule(rule.workspace, rule.id);
-    Ok(())
+    left_behind::leave(connection, effects, rule, room, now)
 }

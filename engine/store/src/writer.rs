@@ -43,6 +43,7 @@ pub(crate) struct Effects {
     connections: Vec<ConnectionId>,
     rules: Vec<(WorkspaceId, Option<RuleId>)>,
     replays: bool,
+    left_behind: bool,
     machine_keys: Vec<String>,
     sessions: Vec<SessionId>,
     publishable_keys: Vec<String>,
@@ -82,6 +83,11 @@ impl Effects {
     /// replayer look.
     pub fn replays(&mut self) {
         self.replays = true;
+    }
+
+    /// A rule left deliveries behind. Told even when the command is undone: it only makes the remover look.
+    pub fn left_behind(&mut self) {
+        self.left_behind = true;
     }
 
     /// This machine key changed.
@@ -165,6 +171,9 @@ impl Effects {
         shared.due.add(self.due);
         if self.replays {
             shared.replays.notify_one();
+        }
+        if self.left_behind {
+            shared.removals.notify_one();
         }
     }
 }

@@ -29,6 +29,7 @@ mod changes;
 mod faults;
 mod idempotency;
 mod keys;
+mod left_behind;
 mod lifecycle;
 mod lines;
 mod lists;

@@ -137,14 +137,14 @@ impl Run {
         }
     }
 
-    /// When one of a line is claimed, those that were accepted before it have ended.
+    /// When one of a line is claimed, those that were accepted before it have ended, and hold nobody.
     async fn check_order(&self, claimed: &[Claimed]) {
         for taken in claimed {
             let Some(order) = delivery_by_id(&self.world, taken.delivery).await.place else {
                 continue;
             };
             let sql = "SELECT id FROM deliveries WHERE rule = ?1 AND ordering_key = ?2 AND place < ?3
-                       AND status IN ('pending', 'processing', 'retrying')";
+                       AND (status IN ('pending', 'processing', 'retrying') OR turn = 'holds')";
             let rule = taken.rule.id;
             let before = self
                 .world
@@ -425,7 +425,7 @@ impl Run {
         }
         self.check_usage().await;
         let lost = "SELECT count(*) FROM deliveries d LEFT JOIN rules r ON r.id = d.rule
-                    WHERE d.due_at IS NOT NULL AND d.connection IS NOT r.connection";
+                    WHERE d.due_at IS NOT NULL AND d.turn IS NOT 'waits' AND d.connection IS NOT r.connection";
         let (lost, integrity) = self
             .world
             .query(move |connection| {

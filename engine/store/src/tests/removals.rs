@@ -151,6 +151,7 @@ impl World {
             for sql in [
                 "INSERT INTO retention_marks VALUES (?1, 'payload', ?1)",
                 "INSERT INTO retention_late VALUES (?1, 'payload', ?1, 0)",
+                "INSERT INTO left_behind VALUES (?1, ?1, ?1, 0, ?1)",
             ] {
                 db.execute(sql, [workspace])?;
             }

@@ -28,6 +28,7 @@ const KEPT: &[&str] = &[
     "choices",
     "connections",
     "idempotency_keys",
+    "left_behind",
     "machine_keys",
     "mappings",
     "meta",

@@ -1,0 +1,175 @@
+//! A rule that is deleted or moved with a huge backlog: nothing of it is sent wrongly from then on, and
+//! the backlog follows in steps.
+
+use heddle_core::delivery::Status;
+use heddle_core::ordering::OnFailure;
+
+use super::*;
+use crate::left_behind::STEP;
+
+impl World {
+    async fn backlog(&self, rule: &Rule, count: usize) {
+        let left: Vec<usize> = (0..count).collect();
+        for chunk in left.chunks(1_000) {
+            let acceptances = chunk
+                .iter()
+                .map(|_| self.acceptance(self.event(rule.workspace, NOW), [rule]))
+                .collect();
+            self.store.accept_events(acceptances).await.unwrap();
+        }
+    }
+
+    /// How many deliveries of a rule there are with this status, in this lane or in any.
+    async fn count_with(&self, rule: &Rule, status: Status, lane: Option<ConnectionId>) -> usize {
+        let (rule, lane) = (rule.id, lane.map(|lane| *lane.as_bytes()));
+        let sql = "SELECT count(*) FROM deliveries
+                   WHERE rule = ?1 AND status = ?2 AND (?3 IS NULL OR connection = ?3)";
+        let count: i64 = self
+            .query(move |connection| {
+                let values = rusqlite::params![rule.as_bytes(), status.as_str(), lane];
+                connection.query_row(sql, values, |row| row.get(0))
+            })
+            .await;
+        usize::try_from(count).unwrap()
+    }
+
+    /// Everything that is left, with another event accepted between two steps; returns how many steps
+    /// there were.
+    pub(super) async fn follow_up(&self, other: &Rule) -> usize {
+        let mut steps = 0;
+        while let Some(left) = self.store.left_behind().await.unwrap().first().copied() {
+            let before = self.store.commits();
+            let (step, accepted) = tokio::join!(self.store.follow_up(left, NOW), self.accept(NOW, [other]));
+            let step = step.unwrap();
+            assert!(step.rows <= STEP, "{step:?}");
+            assert_eq!(accepted.tally.pending, 1);
+            assert!(self.store.commits() > before);
+            steps += 1;
+            assert!(steps < 1_000, "it comes to an end");
+        }
+        steps
+    }
+}
+
+const MANY: usize = 50_000;
+
+#[tokio::test]
+async fn fifty_thousand_waiting_deliveries_are_called_off_while_others_write() {
+    let world = World::new();
+    let tenant = world.tenant("Academy").await;
+    let (busy, calm) = (world.destination(tenant).await, world.destination(tenant).await);
+    let (rule, other) = (world.rule(&busy).await, world.rule(&calm).await);
+    world.backlog(&rule, MANY).await;
+    let under_way = world.claim(busy.id, 3, NOW).await.claimed;
+    let deleted = world.store.delete_rule(tenant.organisation, rule.id, NOW).await;
+    assert_eq!(deleted.unwrap(), Some(rule.clone()));
+    assert_eq!(
+        world.count_with(&rule, Status::Canceled, None).await,
+        STEP,
+        "the deletion itself does a step, and no more"
+    );
+    // From its commit on nothing of it is sent: a claim calls off what it comes upon.
+    assert!(world.claim(busy.id, 10, NOW).await.claimed.is_empty());
+    assert_eq!(world.count_with(&rule, Status::Canceled, None).await, STEP + 10);
+    let steps = world.follow_up(&other).await;
+    assert!(steps >= (MANY - STEP) / STEP, "{steps}");
+    for claimed in under_way {
+        world.record(&claimed, server_error(), NOW).await;
+    }
+    assert_eq!(world.count_with(&rule, Status::Canceled, None).await, MANY);
+    assert_eq!(world.count_with(&other, Status::Pending, None).await, steps);
+}
+
+#[tokio::test]
+async fn a_backlog_moves_with_its_rule_in_steps_and_is_never_sent_where_it_was() {
+    let mut world = World::new();
+    let tenant = world.tenant("Academy").await;
+    let (old, new) = (world.destination(tenant).await, world.destination(tenant).await);
+    let (rule, other) = (world.rule(&old).await, world.rule(&old).await);
+    let count = 5 * STEP;
+    world.backlog(&other, STEP).await;
+    world.backlog(&rule, count).await;
+    let moved = Rule {
+        connection: new.id,
+        ..rule.clone()
+    };
+    assert!(world.store.update_rule(tenant.organisation, moved).await.unwrap());
+    // What was not moved yet is not sent where it was.
+    let claimed = world.claim(old.id, 2 * STEP, NOW).await.claimed;
+    assert_eq!(claimed.len(), STEP);
+    assert!(claimed.iter().all(|claimed| claimed.rule.id == other.id));
+    // Where it stands is in the file.
+    world.store.close().await;
+    world.store = Store::open(config(world.path())).unwrap();
+    world.follow_up(&other).await;
+    assert_eq!(
+        world.count_with(&rule, Status::Pending, Some(new.id)).await,
+        count
+    );
+    assert!(world.store.due().take().contains_key(&new.id));
+    let mut seen = 0;
+    loop {
+        let claimed = world.claim(new.id, 1_000, later(1_000)).await.claimed;
+        if claimed.is_empty() {
+            break;
+        }
+        assert!(claimed.iter().all(|claimed| claimed.connection == new.id));
+        seen += claimed.len();
+    }
+    assert_eq!(seen, count);
+}
+
+#[tokio::test]
+async fn a_rule_that_comes_back_finds_what_was_not_moved_yet() {
+    let world = World::new();
+    let tenant = world.tenant("Academy").await;
+    let (old, new) = (world.destination(tenant).await, world.destination(tenant).await);
+    let (rule, other) = (world.rule(&old).await, world.rule(&new).await);
+    let count = 3 * STEP;
+    world.backlog(&rule, count).await;
+    for connection in [new.id, old.id] {
+        let moved = Rule {
+            connection,
+            ..rule.clone()
+        };
+        assert!(world.store.update_rule(tenant.organisation, moved).await.unwrap());
+    }
+    world.follow_up(&other).await;
+    assert_eq!(
+        world.count_with(&rule, Status::Pending, Some(old.id)).await,
+        count
+    );
+}
+
+#[tokio::test]
+async fn a_deleted_connection_calls_off_the_backlogs_of_all_of_its_rules() {
+    let world = World::new();
+    let tenant = world.tenant("Academy").await;
+    let (busy, calm) = (world.destination(tenant).await, world.destination(tenant).await);
+    let other = world.rule(&calm).await;
+    let mut rules = Vec::new();
+    for policy in OnFailure::ALL {
+        let rule = world.ordered_rule(&busy, policy).await;
+        world.backlog(&rule, 2 * STEP).await;
+        rules.push(rule);
+    }
+    for claimed in world.claim(busy.id, 9, NOW).await.claimed {
+        let refused = Outcome::permanent(OutcomeCode::RejectedClientError, "400");
+        world.record(&claimed, refused, NOW).await;
+    }
+    let gone = world
+        .store
+        .delete_connection(tenant.organisation, busy.id, true, NOW)
+        .await;
+    assert_eq!(gone.unwrap(), ConnectionDeletion::Deleted);
+    assert_eq!(world.store.left_behind().await.unwrap().len(), 2);
+    world.follow_up(&other).await;
+    for rule in &rules {
+        assert_eq!(world.count_with(rule, Status::Canceled, None).await, 2 * STEP - 1);
+    }
+    let left = "SELECT count(*) FROM deliveries WHERE turn IS NOT NULL";
+    let left: i64 = world
+        .query(move |connection| connection.query_row(left, [], |row| row.get(0)))
+        .await;
+    assert_eq!(left, 0, "nobody holds the line of a rule that is gone");
+}
