@@ -364,11 +364,59 @@ impl Engine {
             self.settings.disk_can_be_full,
             "start it on a disk that can be full"
         );
+        self.limit(&format!("--fsize={bytes}:unlimited")).await;
+    }
+
+    /// From now on it may have so many files open, sockets included; those that it has stay.
+    pub async fn limit_descriptors(&self, most: usize) {
+        self.limit(&format!("--nofile={most}:")).await;
+    }
+
+    /// How many files it has open, sockets included.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(self.proc("fd"))
+            .expect("its descriptors are listed")
+            .count()
+    }
+
+    /// How many of them are sockets.
+    pub fn sockets(&self) -> usize {
+        let open = std::fs::read_dir(self.proc("fd")).expect("its descriptors are listed");
+        open.flatten()
+            .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+            .filter(|target| target.to_string_lossy().starts_with("socket:"))
+            .count()
+    }
+
+    /// The most memory that it has had, in bytes.
+    pub fn peak_memory(&self) -> usize {
+        let status = std::fs::read_to_string(self.proc("status")).expect("its status can be read");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line
+            .and_then(|line| line.trim().strip_suffix(" kB"))
+            .and_then(|kib| kib.parse::<usize>().ok());
+        kib.unwrap_or_else(|| panic!("no peak: {status}")) * 1024
+    }
+
+    /// The processor time that it has used, in hundredths of a second.
+    pub fn processor_time(&self) -> u64 {
+        let stat = std::fs::read_to_string(self.proc("stat")).expect("its times can be read");
+        // Behind the name, which may have blanks; the 14th and 15th of all.
+        let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let times = rest.split_whitespace().skip(11).take(2);
+        times.map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
+    }
+
+    fn proc(&self, file: &str) -> PathBuf {
         let id = self.child.id().expect("heddle is running").to_string();
-        let limit = format!("--fsize={bytes}:unlimited");
+        ["/proc", &id, file].iter().collect()
+    }
+
+    async fn limit(&self, limit: &str) {
+        let id = self.child.id().expect("heddle is running").to_string();
         let status = within(
             "prlimit",
-            Command::new("prlimit").args(["--pid", &id, &limit]).status(),
+            Command::new("prlimit").args(["--pid", &id, limit]).status(),
         )
         .await;
         assert!(

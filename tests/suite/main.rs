@@ -14,12 +14,17 @@ mod conformance;
 mod contract;
 mod crash;
 mod crash_matrix;
+// Limits of a process are set and read with Linux's tools.
+#[cfg(target_os = "linux")]
+mod crowds;
 // A full disk is played with a Linux tool.
 #[cfg(target_os = "linux")]
 mod disk;
 mod explain;
 mod fairness;
 mod fan_out;
+#[cfg(target_os = "linux")]
+mod faults;
 mod forms;
 mod guard;
 mod history;

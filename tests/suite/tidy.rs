@@ -370,3 +370,33 @@ fn links_between_documents_lead_somewhere() {
         }
     }
 }
+
+#[test]
+fn every_fault_that_is_described_is_played_by_a_test_that_is_there() {
+    let page = read(Path::new("docs/failures.md"));
+    let sources: String = files("tests/suite", ".rs")
+        .iter()
+        .map(|path| read(path))
+        .collect();
+    let rows = page
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| What happens"));
+    let mut named = 0;
+    for row in rows {
+        let last = row
+            .trim_end_matches([' ', '|'])
+            .rsplit(" | ")
+            .next()
+            .unwrap_or_default();
+        let tests: Vec<_> = last.split('`').skip(1).step_by(2).collect();
+        assert!(!tests.is_empty(), "no test plays: {row}");
+        for test in tests {
+            assert!(
+                sources.contains(&format!("fn {test}()")),
+                "docs/failures.md names {test}, which is no test"
+            );
+            named += 1;
+        }
+    }
+    assert!(named > 10, "the table was found");
+}

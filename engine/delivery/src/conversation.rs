@@ -176,6 +176,7 @@ impl Conversation {
                 SendErrorKind::Refused => Outcome::permanent(OutcomeCode::NetworkError, error.to_string()),
                 SendErrorKind::Timeout => Outcome::retry(OutcomeCode::Timeout, error.to_string()),
                 SendErrorKind::Network => Outcome::retry(OutcomeCode::NetworkError, error.to_string()),
+                SendErrorKind::Exhausted => Outcome::internal(error.to_string()),
                 SendErrorKind::Authentication => Outcome {
                     connection: ConnectionVerdict::CredentialRefused,
                     ..Outcome::permanent(OutcomeCode::AuthFailed, error.to_string())

@@ -169,6 +169,7 @@ impl Deliverer {
         let context = SendContext {
             delivery_id: claimed.delivery.to_string(),
             now: started_at,
+            answers: heddle_egress::Held::default(),
         };
         let limits = &self.parts.limits;
         let conversation = conversation::run(

@@ -27,6 +27,8 @@ pub enum SendErrorKind {
     Timeout,
     /// The receiver could not be reached, or its answer could not be read.
     Network,
+    /// This machine lacks something, such as file descriptors. Not sent.
+    Exhausted,
     /// The secret was not exchanged for a token: it, or the client that it belongs to, is refused.
     Authentication,
     /// The destination asked for fewer requests before the plugin's own was sent.
@@ -80,6 +82,12 @@ impl SendError {
             .last()
             .map(|cause| format!(": {cause}"))
             .unwrap_or_default();
+        if error.is_connect() && causes(error).any(is_exhaustion) {
+            return Self {
+                kind: SendErrorKind::Exhausted,
+                message: format!("Heddle's machine could not open a connection to {host}{root}"),
+            };
+        }
         if error.is_builder() {
             Self::refused(format!("the request cannot be written down{root}"))
         } else if error.is_dns() {
@@ -94,6 +102,15 @@ impl SendError {
             Self::network(format!("the connection to {host} failed{root}"))
         }
     }
+}
+
+/// Whether the process or its machine has no descriptor (`EMFILE`, `ENFILE`), port
+/// (`EADDRNOTAVAIL`) or memory (`ENOMEM`, `ENOBUFS`) left. The numbers are Linux's.
+fn is_exhaustion(cause: &(dyn Error + 'static)) -> bool {
+    cause
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::raw_os_error)
+        .is_some_and(|number| [24, 23, 99, 12, 105].contains(&number))
 }
 
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {

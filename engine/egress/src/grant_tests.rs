@@ -70,6 +70,7 @@ fn applied_into(
     let context = SendContext {
         delivery_id: "d-1".into(),
         now: Timestamp(1_614_265_330_000),
+        answers: crate::Held::default(),
     };
     let mut draft = crate::request::read(&request, grant, 1024)?;
     grant.apply(&mut draft.url, &mut draft.headers, body, &context)?;

@@ -24,6 +24,7 @@ mod host;
 mod redact;
 mod request;
 mod resolve;
+mod room;
 mod route;
 mod sign;
 mod token;
@@ -46,6 +47,7 @@ pub use crate::grant::Grant;
 pub use crate::redact::MIN_SECRET_BYTES;
 pub use crate::request::{MAX_HEADER_BYTES, MAX_HEADERS, MAX_URL_BYTES};
 pub use crate::resolve::Resolve;
+pub use crate::room::Held;
 pub use crate::route::Route;
 pub use crate::turn::{AtOnce, Turns};
 pub use crate::wire::Wire;
@@ -53,8 +55,12 @@ pub use crate::wire::Wire;
 use crate::redact::Redactor;
 use crate::request::{authority, read_url};
 use crate::resolve::{SystemResolver, Vetted};
+use crate::room::Room;
 use crate::route::Detour;
 use crate::token::{Token, TokenSource, Tokens};
+
+/// What of an answer is not counted: most are shorter, and attempts under way are.
+const SHORT_ANSWER_BYTES: usize = 64 * 1024;
 
 /// What the operator decides.
 #[derive(Clone, Debug)]
@@ -73,6 +79,9 @@ pub struct EgressConfig {
     pub total_timeout: Duration,
     /// The longest answer that is read, after decompression.
     pub max_response_bytes: usize,
+    /// What all answers together may fill, but for what is short of each
+    /// (64 KiB).
+    pub answers_bytes: usize,
     /// The longest body that is sent.
     pub max_request_bytes: usize,
     /// Idle connections kept per host. Few would mean a new handshake for most requests of a
@@ -92,6 +101,7 @@ impl Default for EgressConfig {
             connect_timeout: Duration::from_secs(5),
             total_timeout: Duration::from_secs(15),
             max_response_bytes: 1024 * 1024,
+            answers_bytes: 64 * 1024 * 1024,
             max_request_bytes: 1024 * 1024,
             max_idle_per_host: 256,
             idle_timeout: Duration::from_secs(50),
@@ -100,12 +110,14 @@ impl Default for EgressConfig {
 }
 
 /// What a request is sent for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct SendContext {
     /// The same across all attempts of a delivery; `webhook-id` in a signature.
     pub delivery_id: String,
     /// The present time; `webhook-timestamp` in a signature.
     pub now: Timestamp,
+    /// The memory that the answers fill: kept until this is dropped.
+    pub answers: Held,
 }
 
 /// Where a token is from, and the token.
@@ -122,6 +134,7 @@ struct Inner {
     detours: Vec<Detour>,
     allowed: Arc<[IpNet]>,
     tokens: Tokens,
+    answers: Room,
     config: EgressConfig,
     /// In the place of the network.
     wire: Option<Arc<dyn Wire>>,
@@ -163,6 +176,7 @@ impl Egress {
             detours,
             allowed,
             tokens: Tokens::default(),
+            answers: Room::new(config.answers_bytes, SHORT_ANSWER_BYTES),
             config,
             wire: None,
         })))
@@ -249,7 +263,8 @@ impl Egress {
         }
         let _turn = turns.take().await.map_err(SendError::paced)?;
         let body = (!body.is_empty() || draft.method != Method::GET).then_some(body);
-        self.wire(draft.method, draft.url, draft.headers, body).await
+        self.wire(draft.method, draft.url, draft.headers, body, &context.answers)
+            .await
     }
 
     /// Whether a request may go to this URL: where the operator's routes lead, or where the guard
@@ -269,6 +284,7 @@ impl Egress {
         url: Url,
         mut headers: HeaderMap,
         body: Option<Vec<u8>>,
+        held: &Held,
     ) -> Result<Reply, SendError> {
         let Inner {
             guarded,
@@ -298,7 +314,7 @@ impl Egress {
                 .send()
                 .await
                 .map_err(|error| SendError::from_client(&error, &host))?;
-            self.read(response, &host).await
+            self.read(response, &host, held).await
         };
         let total = config.total_timeout;
         tokio::time::timeout(total, answered).await.unwrap_or_else(|_| {
@@ -308,13 +324,13 @@ impl Egress {
         })
     }
 
-    /// Reads an answer to its end.
-    async fn read(&self, mut response: Response, host: &str) -> Result<Reply, SendError> {
+    /// Reads an answer to its end, no faster than there is room for it.
+    async fn read(&self, mut response: Response, host: &str, held: &Held) -> Result<Reply, SendError> {
         let max = self.0.config.max_response_bytes;
         let too_long = || SendError::network(format!("answer longer than {max} bytes"));
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());
-        let mut body = Vec::new();
+        let (mut body, mut taken) = (Vec::new(), 0);
         // An encoding that was not asked for stays encoded, and secrets in it unseen: such a body
         // is not passed on.
         if !is_encoded(&headers) {
@@ -326,9 +342,22 @@ impl Egress {
                 if body.len() + chunk.len() > max {
                     return Err(too_long());
                 }
+                let needed = body.len() + chunk.len();
+                if needed > taken {
+                    // All that it may need at once: of answers that wait for more while they hold
+                    // some, none would come to its end.
+                    let more = if needed > SHORT_ANSWER_BYTES {
+                        max - taken
+                    } else {
+                        needed - taken
+                    };
+                    self.0.answers.take(held, more).await;
+                    taken += more;
+                }
                 body.extend_from_slice(&chunk);
             }
         }
+        self.0.answers.give_back(held, taken - body.len());
         let headers = headers
             .iter()
             .map(|(name, value)| Header {

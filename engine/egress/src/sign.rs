@@ -142,6 +142,7 @@ mod tests {
         SendContext {
             delivery_id: "msg_p5jXN8AQM9LWM0D4loKWxJek".into(),
             now: Timestamp(1_614_265_330_999),
+            answers: crate::Held::default(),
         }
     }
 

@@ -191,6 +191,7 @@ async fn fetch(
             source.url.clone(),
             headers,
             Some(source.form.clone()),
+            &context.answers,
         )
         .await?;
     read(&reply, &host, context.now).map(Arc::new)

@@ -30,6 +30,7 @@ impl Egress {
             detours: inner.detours.clone(),
             allowed: Arc::clone(&inner.allowed),
             tokens: Tokens::default(),
+            answers: inner.answers.clone(),
             config: inner.config.clone(),
             wire: Some(wire),
         }))

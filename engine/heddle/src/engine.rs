@@ -74,7 +74,12 @@ impl Engine {
         store.set_default_limits(settings.limits);
         let plugins = Arc::new(load_plugins(home)?);
         plugin::report(&plugins);
-        let egress = Egress::new(egress_config(settings)?).context("starting the egress layer")?;
+        let config = egress_config(settings)?;
+        let egress = match machine::names() {
+            Some(names) => Egress::with_resolver(config, names),
+            None => Egress::new(config),
+        }
+        .context("starting the egress layer")?;
         let clock = Arc::new(SystemClock);
         let schedule = Arc::new(settings.retry_schedule.clone());
         let pacer = Pacer::start();

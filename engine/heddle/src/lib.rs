@@ -8,6 +8,7 @@ pub mod demo;
 pub mod engine;
 pub mod home;
 pub mod keys;
+pub mod listen;
 pub mod machine;
 pub mod page;
 pub mod plugin;

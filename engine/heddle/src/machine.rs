@@ -1,8 +1,16 @@
 //! The machine's clock and randomness, which the rest of Heddle is given.
 
+#[cfg(debug_assertions)]
+use std::net::IpAddr;
+#[cfg(debug_assertions)]
+use std::path::PathBuf;
+#[cfg(debug_assertions)]
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use heddle_core::time::{Clock, Timestamp};
+use heddle_egress::Resolve;
 
 /// The machine's clock.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,7 +28,6 @@ impl Clock for SystemClock {
 /// `HEDDLE_CLOCK_OFFSET` names, which may change at any time. Builds for production do not ask.
 #[cfg(debug_assertions)]
 fn wrong_by() -> i64 {
-    use std::path::PathBuf;
     use std::sync::OnceLock;
     static FILE: OnceLock<Option<PathBuf>> = OnceLock::new();
     let file = FILE.get_or_init(|| std::env::var_os("HEDDLE_CLOCK_OFFSET").map(PathBuf::from));
@@ -32,6 +39,36 @@ fn wrong_by() -> i64 {
 #[inline(always)]
 fn wrong_by() -> i64 {
     0
+}
+
+/// The names that a test has the machine know: the file that `HEDDLE_NAMES` names has lines such as
+/// `crm.test 127.0.0.1`, and may change at any time. Builds for production do not ask.
+#[cfg(debug_assertions)]
+pub fn names() -> Option<Arc<dyn Resolve>> {
+    struct File(PathBuf);
+    impl Resolve for File {
+        fn resolve(&self, host: &str) -> Pin<Box<dyn Future<Output = std::io::Result<Vec<IpAddr>>> + Send>> {
+            let text = std::fs::read_to_string(&self.0).unwrap_or_default();
+            let found = text.lines().filter_map(|line| line.split_once(' '));
+            let found: Vec<IpAddr> = found
+                .filter(|(name, _)| *name == host)
+                .filter_map(|(_, address)| address.parse().ok())
+                .collect();
+            let answer = match found.is_empty() {
+                true => Err(std::io::Error::other("temporary failure in name resolution")),
+                false => Ok(found),
+            };
+            Box::pin(std::future::ready(answer))
+        }
+    }
+    let file = std::env::var_os("HEDDLE_NAMES")?;
+    Some(Arc::new(File(file.into())))
+}
+
+/// The names that a test has the machine know: none.
+#[cfg(not(debug_assertions))]
+pub fn names() -> Option<Arc<dyn Resolve>> {
+    None
 }
 
 /// Fills `buffer` from the operating system's generator.

@@ -6,13 +6,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
 use crate::home::Home;
+use crate::listen::{self, Callers};
 use crate::settings::Settings;
 
 /// After the stop was asked for, open connections of callers may still finish for this long.
@@ -41,10 +41,15 @@ pub async fn run(settings: &Settings) -> Result<()> {
     say!("  data in {}", home.path().display());
     say!("  stop with Ctrl-C");
     let stopping = CancellationToken::new();
-    let served = listen(listener, engine.router.clone(), stopping.clone());
+    let served = listen::listen(
+        listener,
+        engine.router.clone(),
+        Callers::of(settings),
+        stopping.clone(),
+    );
     tokio::pin!(served);
     tokio::select! {
-        served = &mut served => return served,
+        () = &mut served => return Ok(()),
         () = stop => {}
     }
     say!(
@@ -67,18 +72,6 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address)
         .await
         .with_context(|| format!("listening on {address}; choose another address with --listen"))
-}
-
-/// Answers callers until `stop`, then lets those that are being answered finish.
-pub async fn listen(listener: TcpListener, router: axum::Router, stop: CancellationToken) -> Result<()> {
-    let listener = listener.tap_io(|connection| {
-        // Answers are small; waiting to fill a packet would only delay them.
-        let _ = connection.set_nodelay(true);
-    });
-    axum::serve(listener, router)
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await
-        .context("serving")
 }
 
 /// Ends at the first SIGTERM or Ctrl-C.

@@ -29,6 +29,8 @@ pub struct Settings {
     pub master_key: Option<String>,
     pub synchronous: String,
     pub in_flight: usize,
+    pub max_connections: usize,
+    pub caller_idle_timeout: Duration,
     pub shutdown_grace: Duration,
     pub limit_key_rate: Option<Rate>,
     pub limits: DefaultLimits,
@@ -108,6 +110,16 @@ pub const ALL: &[Setting] = &[
         key: "in_flight",
         default: "1024",
         help: "Deliveries under way at once, over all connections.",
+    },
+    Setting {
+        key: "max_connections",
+        default: "10000",
+        help: "Connections that callers may have at once, but no more than half of the files that the process may open; one more is answered 503.",
+    },
+    Setting {
+        key: "caller_idle_timeout",
+        default: "75s",
+        help: "How long a caller's connection is kept that sends no whole head of a next request, or takes nothing of an answer.",
     },
     Setting {
         key: "shutdown_grace",
@@ -345,6 +357,12 @@ fn parse(values: &BTreeMap<String, String>) -> Result<Settings> {
     if in_flight == 0 {
         return Err(anyhow!("must be at least 1")).with_context(|| wrong("in_flight"));
     }
+    let max_connections: usize = get("max_connections")?
+        .parse()
+        .with_context(|| wrong("max_connections"))?;
+    if max_connections == 0 {
+        return Err(anyhow!("must be at least 1")).with_context(|| wrong("max_connections"));
+    }
     Ok(Settings {
         listen: get("listen")?
             .parse()
@@ -376,6 +394,8 @@ fn parse(values: &BTreeMap<String, String>) -> Result<Settings> {
         master_key: Some(get("master_key")?).filter(|key| !key.is_empty()),
         synchronous: one_of("synchronous", &["full", "normal"])?,
         in_flight,
+        max_connections,
+        caller_idle_timeout: wait("caller_idle_timeout")?,
         shutdown_grace: wait("shutdown_grace")?,
         limit_key_rate: rate("limit_key_rate")?,
         limits,
@@ -466,6 +486,8 @@ mod tests {
             ("HEDDLE_RETRY_SCHEDULE", "soon"),
             ("HEDDLE_EGRESS_ALLOW_HTTP", "maybe"),
             ("HEDDLE_IN_FLIGHT", "0"),
+            ("HEDDLE_MAX_CONNECTIONS", "0"),
+            ("HEDDLE_CALLER_IDLE_TIMEOUT", "0s"),
             ("HEDDLE_SYNCHRONOUS", "off"),
             ("HEDDLE_ENVIRONMENT", "a_b"),
             ("HEDDLE_SHUTDOWN_GRACE", "0s"),

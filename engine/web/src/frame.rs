@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use heddle_core::time::Timestamp;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderName, HeaderValue};
 use tracing::Instrument;
@@ -58,6 +59,20 @@ fn write_error(response: &mut Response, error: &ApiError, id: Uuid) {
     let headers = response.headers_mut();
     headers.remove(CONTENT_LENGTH);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+}
+
+/// The body of the 503 that a caller gets who is one too many to be read at all.
+pub fn too_many_connections(now: Timestamp, random: [u8; 10]) -> String {
+    let error = ApiError::Overloaded(
+        "There are too many connections to this server. Nothing was read. Try again in a moment, and keep connections for further requests.",
+    );
+    let millis = u64::try_from(now.0).unwrap_or(0);
+    let mut body = error.body();
+    body["request_id"] = uuid::Builder::from_unix_timestamp_millis(millis, &random)
+        .into_uuid()
+        .to_string()
+        .into();
+    body.to_string()
 }
 
 /// A panic ends one request, not the process. Its text stays in the log.

@@ -74,6 +74,7 @@ mod views;
 mod workspaces;
 
 pub use bodies::Bodies;
+pub use frame::too_many_connections;
 pub use live::LiveCalls;
 pub use machine_keys::{MAX_WORKSPACES, shown as machine_key};
 pub use origins::origin;

@@ -139,6 +139,7 @@ pub async fn ask(
     let context = SendContext {
         delivery_id: DeliveryId::new(now, app.random()).to_string(),
         now,
+        answers: heddle_egress::Held::default(),
     };
     let conversation = conversation::run(&partners, function, input, &context, STEPS, TIME).await;
     let outcome = conversation.outcome();

@@ -305,6 +305,7 @@ async fn standard_webhooks_receivers_accept_the_signature_of_either_secret() {
     let context = SendContext {
         delivery_id: "0195b6a2-7c4e".into(),
         now: Timestamp(i64::try_from(now).unwrap()),
+        answers: heddle_egress::Held::default(),
     };
     let hosts = json!([receiver.address.to_string()]);
     let body = "{\"event\": \"lesson.completed\",\n\"ü\": 1}".as_bytes();

@@ -87,6 +87,7 @@ fn context() -> SendContext {
     SendContext {
         delivery_id: "msg_1".into(),
         now: Timestamp(1_774_137_600_500),
+        answers: heddle_egress::Held::default(),
     }
 }
 

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
 use crate::home::Home;
+use crate::listen::{Callers, listen};
 use crate::machine::SystemClock;
 use crate::serve;
 use crate::settings::Settings;
@@ -62,7 +63,12 @@ pub async fn run(settings: &Settings, once: bool) -> Result<()> {
     };
     let address = listener.local_addr()?;
     let stopping = CancellationToken::new();
-    let served = tokio::spawn(serve::listen(listener, engine.router.clone(), stopping.clone()));
+    let served = tokio::spawn(listen(
+        listener,
+        engine.router.clone(),
+        Callers::of(&settings),
+        stopping.clone(),
+    ));
 
     let show = Show::new();
     show.line(&format!(
