@@ -67,7 +67,7 @@ async fn an_attempt_from_before_a_change_says_nothing_about_the_connection_after
     assert!(
         world
             .store
-            .update_connection(tenant.organisation, mended)
+            .update_connection(tenant.organisation, mended, None)
             .await
             .unwrap()
     );
@@ -143,7 +143,7 @@ async fn a_connection_that_is_active_again_wakes_its_lane() {
     assert!(
         world
             .store
-            .update_connection(tenant.organisation, changed.clone())
+            .update_connection(tenant.organisation, changed.clone(), None)
             .await
             .unwrap()
     );
@@ -179,7 +179,7 @@ async fn deleting_a_rule_calls_off_what_waits_and_keeps_the_history() {
     assert_eq!(deleted, Some(rule.clone()));
     assert_eq!(
         super::rules_of(&world.store, tenant.workspace).await,
-        std::slice::from_ref(&other)
+        [super::matched_by(&other)]
     );
     assert_eq!(
         delivery(&world, tenant, waiting.id, &rule).await.state.status,
@@ -320,7 +320,10 @@ async fn what_waits_follows_its_rule_to_another_connection() {
         assert_eq!(delivery(&world, tenant, id, &rule).await.connection, new.id);
     }
     assert_eq!(world.claim(new.id, 9, later(9_000)).await.claimed.len(), 2);
-    assert_eq!(super::rules_of(&world.store, tenant.workspace).await, [moved]);
+    assert_eq!(
+        super::rules_of(&world.store, tenant.workspace).await,
+        [super::matched_by(&moved)]
+    );
 }
 
 #[tokio::test]
@@ -334,4 +337,28 @@ async fn a_claim_calls_off_a_delivery_without_a_rule() {
     let claim = world.claim(destination.id, 9, NOW).await;
     assert_eq!((claim.claimed.len(), claim.next_due), (0, None));
     assert_eq!(event(&world, tenant, accepted.id).await.status, Status::Canceled);
+}
+
+#[tokio::test]
+async fn a_change_that_rests_on_an_older_reading_is_not_written() {
+    let world = World::new();
+    let (tenant, destination, _) = one_rule(&world).await;
+    let as_of = Some(destination.updated_at);
+    let change = |token: &str, at: Timestamp| {
+        let mut changed = Destination {
+            updated_at: at,
+            ..destination.clone()
+        };
+        changed.secrets.insert("bearer_token".into(), Secret::new(token));
+        changed
+    };
+    let write = |changed: Destination| world.store.update_connection(tenant.organisation, changed, as_of);
+    assert!(write(change("the newer token", later(5))).await.unwrap());
+    assert!(!write(change("the older token", later(6))).await.unwrap());
+    let found = world
+        .store
+        .connection(tenant.organisation, destination.id)
+        .await
+        .unwrap();
+    assert_eq!(found.unwrap().secrets["bearer_token"].reveal(), "the newer token");
 }

@@ -232,7 +232,7 @@ async fn what_was_learned_goes_with_changed_settings_and_stays_with_a_new_name()
     assert!(
         world
             .store
-            .update_connection(organisation, renamed.clone())
+            .update_connection(organisation, renamed.clone(), None)
             .await
             .unwrap()
     );
@@ -256,7 +256,7 @@ async fn what_was_learned_goes_with_changed_settings_and_stays_with_a_new_name()
     assert!(
         world
             .store
-            .update_connection(organisation, changed)
+            .update_connection(organisation, changed, None)
             .await
             .unwrap()
     );

@@ -355,6 +355,15 @@ async fn health(world: &World, id: ConnectionId) -> Health {
         .clone()
 }
 
+/// What is kept of a rule for matching.
+fn matched_by(rule: &Rule) -> Rule {
+    Rule {
+        metadata: Map::new(),
+        mapping: None,
+        ..rule.clone()
+    }
+}
+
 /// The rules of a workspace as matching sees them.
 async fn rules_of(store: &Store, workspace: WorkspaceId) -> Vec<Rule> {
     let routing = store.rules_of(workspace).await.unwrap();

@@ -57,7 +57,7 @@ async fn opening_again_finds_everything_and_changes_nothing() {
     );
     assert_eq!(
         super::rules_of(&again, tenant.workspace).await,
-        std::slice::from_ref(&rule)
+        [super::matched_by(&rule)]
     );
     assert_eq!(again.lanes().await.unwrap(), [(rule.connection, NOW)]);
 }

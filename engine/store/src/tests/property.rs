@@ -331,7 +331,10 @@ impl Run {
                     updated_at: now,
                     ..self.lanes[lane % 3].clone()
                 };
-                store.update_connection(organisation, changed).await.unwrap();
+                store
+                    .update_connection(organisation, changed, None)
+                    .await
+                    .unwrap();
             }
             Verb::DeleteConnection { lane, force } => {
                 store

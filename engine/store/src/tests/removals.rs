@@ -389,7 +389,7 @@ async fn from_the_tombstone_on_nothing_is_seen_taken_in_or_delivered() {
     assert!(store.list_connections(us, None).await.unwrap().is_empty());
     assert!(
         !store
-            .update_connection(us, full.destination.clone())
+            .update_connection(us, full.destination.clone(), None)
             .await
             .unwrap()
     );

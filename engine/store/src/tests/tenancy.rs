@@ -71,7 +71,7 @@ async fn no_verb_of_an_organisation_finds_the_rows_of_another() {
         name: "Mine".into(),
         ..destination.clone()
     };
-    assert!(!store.update_connection(us, stolen).await.unwrap());
+    assert!(!store.update_connection(us, stolen, None).await.unwrap());
     let deletion = store
         .delete_connection(us, destination.id, true, NOW)
         .await
@@ -174,7 +174,10 @@ async fn a_rule_cannot_lead_to_a_connection_of_another_workspace_or_type() {
         let refusal = world.store.update_rule(tenant.organisation, wrong).await;
         assert!(matches!(refusal, Err(StoreError::NotFound(_))), "{refusal:?}");
     }
-    assert_eq!(super::rules_of(&world.store, tenant.workspace).await, [rule]);
+    assert_eq!(
+        super::rules_of(&world.store, tenant.workspace).await,
+        [super::matched_by(&rule)]
+    );
 }
 
 #[tokio::test]
@@ -270,7 +273,7 @@ async fn a_connection_has_a_name_of_its_own_in_its_workspace() {
     assert_eq!(
         world
             .store
-            .update_connection(ours.organisation, renamed.clone())
+            .update_connection(ours.organisation, renamed.clone(), None)
             .await,
         taken
     );

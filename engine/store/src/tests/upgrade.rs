@@ -130,7 +130,7 @@ async fn a_populated_database_of_the_first_version_goes_on_where_it_was() {
         updated_at: later(5),
         ..found
     };
-    assert!(store.update_connection(organisation, active).await.unwrap());
+    assert!(store.update_connection(organisation, active, None).await.unwrap());
     let request = ClaimRequest {
         connection: destination,
         limit: 5,
