@@ -54,16 +54,23 @@ impl Store {
             .await
     }
 
-    /// Writes everything but the workspace, the type and the making of a connection; returns whether
-    /// there is one. When it is active then, what waited for it is due.
+    /// Writes everything but the workspace, the type and the making of a connection, if it was not
+    /// changed after `as_of`, its `updated_at` when it was read; returns whether that is so, and there is
+    /// one. When it is active then, what waited for it is due.
     pub async fn update_connection(
         &self,
         reach: impl Into<Reach>,
         destination: Destination,
+        as_of: Option<Timestamp>,
     ) -> Result<bool, StoreError> {
         let reach = reach.into();
         let sealer = self.sealer();
         self.write(4096, move |connection, effects| {
+            let found = find_in(connection, &sealer, &reach, destination.id)?;
+            let changed = |found: Destination| as_of.is_some_and(|as_of| as_of != found.updated_at);
+            if found.is_none_or(changed) {
+                return Ok(false);
+            }
             update(connection, effects, &sealer, &reach, &destination)
         })
         .await

@@ -1,6 +1,7 @@
 //! Connections: the destinations that a workspace has configured.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -25,6 +26,12 @@ use crate::workspaces;
 
 /// There is none, or none of the caller's.
 pub const NO_CONNECTION: ApiError = ApiError::NotFound("connection");
+
+/// How often a change is made anew that others came before.
+const TRIES: usize = 3;
+
+/// The shortest time between two changes.
+const TICK: Duration = Duration::from_millis(1);
 
 /// `GET /connections`
 pub async fn list(State(app): State<App>, caller: Caller) -> Result<Json<Value>, ApiError> {
@@ -128,36 +135,45 @@ pub async fn update(
     let (Some(name), Some(metadata)) = (name, metadata) else {
         return Err(form.refuse());
     };
-    let known = app
-        .store
-        .connection(caller.reach(), connection_id)
-        .await?
-        .ok_or(NO_CONNECTION)?;
-    let manifest = manifest(&app, &known.kind).ok_or_else(|| plugin_missing(&known.kind))?;
-    let parted = part(&app, &manifest, metadata, Some(&known))?;
-    let changed = parted.settings != known.settings || parted.secrets != known.secrets;
-    let mut updated = Connection {
-        name,
-        settings: parted.settings,
-        secrets: parted.secrets,
-        health: health(&known.health, active, changed),
-        hidden: hidden.unwrap_or(known.hidden),
-        updated_at: app.clock.now(),
-        ..known
-    };
-    rehearse(&app, &updated).await?;
-    if active == Some(true) || (changed && active.is_none()) {
-        examine(&app, &caller, &mut updated).await;
+    for _ in 0..TRIES {
+        let known = app
+            .store
+            .connection(caller.reach(), connection_id)
+            .await?
+            .ok_or(NO_CONNECTION)?;
+        let manifest = manifest(&app, &known.kind).ok_or_else(|| plugin_missing(&known.kind))?;
+        let parted = part(&app, &manifest, metadata, Some(&known))?;
+        let changed = parted.settings != known.settings || parted.secrets != known.secrets;
+        let as_of = known.updated_at;
+        let now = app.clock.now();
+        let mut updated = Connection {
+            name: name.clone(),
+            settings: parted.settings,
+            secrets: parted.secrets,
+            health: health(&known.health, active, changed),
+            hidden: hidden.unwrap_or(known.hidden),
+            // Never that of before, by which others tell that it changed.
+            updated_at: if now == as_of { now.plus(TICK) } else { now },
+            ..known
+        };
+        rehearse(&app, &updated).await?;
+        if active == Some(true) || (changed && active.is_none()) {
+            examine(&app, &caller, &mut updated).await;
+        }
+        let written = app
+            .store
+            .update_connection(caller.reach(), updated.clone(), Some(as_of))
+            .await
+            .map_err(name_taken)?;
+        if written {
+            return Ok(Json(shown(&app, &updated, &parted.made)));
+        }
+        // What was kept of it may have been exchanged while the destination was asked.
     }
-    if !app
-        .store
-        .update_connection(caller.reach(), updated.clone())
-        .await
-        .map_err(name_taken)?
-    {
-        return Err(NO_CONNECTION);
-    }
-    Ok(Json(shown(&app, &updated, &parted.made)))
+    Err(ApiError::Conflict {
+        code: "changed_meanwhile",
+        message: "The connection is being changed by others. Read it, and decide again.".into(),
+    })
 }
 
 /// `DELETE /connections/{connection}`

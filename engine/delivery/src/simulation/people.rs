@@ -122,7 +122,9 @@ async fn set_health(world: &World, store: &Store, connection: &Connection, healt
         ..connection.clone()
     };
     let active = changed.health.is_active();
-    let done = store.update_connection(world.tenants.organisation, changed).await;
+    let done = store
+        .update_connection(world.tenants.organisation, changed, None)
+        .await;
     let verb = if active { "turns on" } else { "turns off" };
     world.note(format_args!(
         "person: {verb} {}: {}",

@@ -232,7 +232,7 @@ async fn a_connection_is_stopped_by_hand_and_started_by_hand_or_by_a_new_credent
     assert!(
         world
             .store
-            .update_connection(world.organisation(), refused)
+            .update_connection(world.organisation(), refused, None)
             .await
             .unwrap()
     );
