@@ -41,3 +41,79 @@ async fn support_finds_out_why_a_contact_did_not_show_up_and_tries_the_mended_ru
         "trying out delivers nothing"
     );
 }
+
+#[tokio::test]
+async fn a_dry_run_shows_what_would_be_sent_and_no_credential() {
+    let receiver = Receiver::start().await;
+    let engine = Engine::start(Settings::default()).await;
+    let api = Api::of(&engine).await;
+    let workspace = api.workspace("Shop").await;
+    let settings = json!({"url": receiver.url("/hook"), "auth_scheme": "bearer", "bearer_token": "t0ken-of-the-shop",
+                          "skip_url_test": true});
+    let body = json!({"workspace": workspace.id, "type": "webhook", "name": "Hook", "metadata": settings});
+    let connection = api.post("/connections", &body).await.expect(201)["connection"].clone();
+    let secret = connection["metadata"]["signing_secret"]
+        .as_str()
+        .expect("shown once")
+        .to_owned();
+    api.emit(&workspace, "signup", json!({"plan": "free"})).await;
+    let newest = api
+        .emit(&workspace, "signup", json!({"plan": "pro", "n": 1}))
+        .await;
+    api.emit(&workspace, "login", json!({"plan": "pro"})).await;
+
+    let rule =
+        json!({"event": "signup", "connection": connection["id"], "metadata": {"action": "send_webhook"}});
+    let run = |rule: serde_json::Value| json!({"workspace": workspace.id, "rule": rule, "preview": true});
+    let answer = api.post("/rules/dry-run", &run(rule.clone())).await;
+    assert!(
+        !answer.text.contains("t0ken-of-the-shop") && !answer.text.contains(&secret),
+        "{}",
+        answer.text
+    );
+    let preview = answer.expect(200)["preview"].clone();
+    assert_eq!(preview["event_id"], json!(newest));
+    let request = &preview["request"];
+    assert_eq!(
+        (&request["method"], &request["url"], &request["body_encoding"]),
+        (&json!("POST"), &json!(receiver.url("/hook")), &json!("utf8"))
+    );
+    let sent: serde_json::Value =
+        serde_json::from_str(request["body"].as_str().expect("text")).expect("JSON");
+    assert_eq!(sent["payload"], json!({"plan": "pro", "n": 1}));
+
+    let with = |key: &str, value: serde_json::Value| {
+        let mut rule = rule.clone();
+        rule[key] = value;
+        run(rule)
+    };
+    let unmapped = json!({"schema_version": 1, "fields": [{"dest": "x", "on_error": "fail_action",
+                          "source": {"type": "path", "value": "nothing"}}]});
+    let failing = api
+        .post("/rules/dry-run", &with("mapping", unmapped))
+        .await
+        .expect(200);
+    let message = failing["preview"]["message"].as_str().expect("a reason");
+    assert!(message.contains("payload.nothing"), "{message}");
+    for (key, value, param) in [
+        ("connection", json!(null), "rule.connection"),
+        ("metadata", json!({"action": "shout"}), "rule.metadata.action"),
+        (
+            "mapping",
+            json!({"schema_version": 2}),
+            "rule.mapping.schema_version",
+        ),
+    ] {
+        let refused = api
+            .post("/rules/dry-run", &with(key, value))
+            .await
+            .expect_error(400);
+        assert_eq!(refused["error"]["data"][0]["param"], json!(param));
+    }
+    let elsewhere = api.workspace("Elsewhere").await;
+    let foreign = api.webhook(&elsewhere, &receiver.url("/other")).await;
+    api.post("/rules/dry-run", &with("connection", json!(foreign)))
+        .await
+        .expect_error(404);
+    assert!(receiver.requests_at("/hook").is_empty(), "nothing goes out");
+}

@@ -410,6 +410,35 @@ pub struct DryRun {
     pub outcomes: BTreeMap<String, u32>,
     pub next_cursor: Option<String>,
     pub records: Vec<DryRunRecord>,
+    /// What would be sent for the newest that matched, where that was asked for.
+    pub preview: Option<DryRunPreview>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct DryRunPreview {
+    pub event_id: String,
+    /// The first request; credentials are not in it.
+    pub request: Option<PreviewedRequest>,
+    /// Why nothing would be sent.
+    pub message: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct PreviewedRequest {
+    pub method: String,
+    pub url: String,
+    pub headers: Vec<PreviewedHeader>,
+    pub body: String,
+    /// `utf8` or `base64`.
+    pub body_encoding: String,
+    /// Whether the body is longer than what is shown.
+    pub truncated: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct PreviewedHeader {
+    pub name: String,
+    pub value: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -1161,6 +1161,14 @@ export interface components {
             next_cursor: string | null;
             /** @description The newest first. */
             records: components["schemas"]["DryRunRecord"][];
+            preview?: components["schemas"]["DryRunPreview"] | null;
+        };
+        DryRunPreview: {
+            /** Format: uuid */
+            event_id: string;
+            request?: components["schemas"]["PreviewedRequest"] | null;
+            /** @description Why nothing would be sent. */
+            message?: string | null;
         };
         DryRunRecord: {
             /** Format: uuid */
@@ -1184,7 +1192,10 @@ export interface components {
              * @description A stored rule; or else `rule`.
              */
             rule_id?: string | null;
-            /** @description One that is not saved: `event`, `resource`, `resource_id`, `condition`. */
+            /**
+             * @description One that is not saved: `event`, `resource`, `resource_id`, `condition`; with `preview` also
+             *     `connection` and `metadata`, and perhaps `mapping`.
+             */
             rule?: Record<string, unknown> | null;
             /**
              * Format: int32
@@ -1193,6 +1204,8 @@ export interface components {
              */
             last?: number | null;
             cursor?: string | null;
+            /** @description Whether to show what would be sent for the newest event that matched. */
+            preview?: boolean | null;
         };
         EmitEvent: {
             /** @description Dot-separated by convention. */
@@ -1601,6 +1614,20 @@ export interface components {
         OnFailure: "continue" | "hold";
         /** @enum {string} */
         OutcomeCode: "delivered" | "rejected_client_error" | "rejected_server_error" | "rate_limited" | "auth_failed" | "timeout" | "network_error" | "mapping_error" | "internal_error";
+        PreviewedHeader: {
+            name: string;
+            value: string;
+        };
+        PreviewedRequest: {
+            method: string;
+            url: string;
+            headers: components["schemas"]["PreviewedHeader"][];
+            body: string;
+            /** @description `utf8` or `base64`. */
+            body_encoding: string;
+            /** @description Whether the body is longer than what is shown. */
+            truncated: boolean;
+        };
         Problem: {
             /** @description A member of the body such as `metadata.url`, a query parameter, a header. */
             param: string;

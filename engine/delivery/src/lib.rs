@@ -14,6 +14,7 @@
 //! - [`replayer`]: bulk replays, each at its own rate
 //! - [`pruner`]: what is past its time
 //! - [`pacer`]: who may send a request now, and [`pace`], the rates as a pure structure
+//! - [`rehearsal`]: what would be sent, without sending it
 //! - [`remover`]: what deleted workspaces had
 //! - [`rescuer`]: leases that lapsed and lanes whose signal was lost
 //!
@@ -43,6 +44,7 @@ mod mapping;
 mod pace;
 mod pacer;
 mod pruner;
+mod rehearsal;
 mod remover;
 mod replayer;
 mod rescuer;
@@ -54,6 +56,7 @@ mod throttle;
 pub use circuit::Circuit;
 pub use deliverer::Attempted;
 pub use pacer::{Pace, Pacer, Turn};
+pub use rehearsal::Rehearsal;
 
 /// What the engine is built from.
 #[derive(Clone)]

@@ -1,4 +1,5 @@
-//! A rule, saved or not, held against the last events of its workspace. Nothing is delivered.
+//! A rule, saved or not, held against the last events of its workspace. Nothing is delivered; what would
+//! be is shown where that is asked for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,10 +18,12 @@ use serde_json::{Map, Value};
 
 use crate::App;
 use crate::caller::Caller;
-use crate::error::ApiError;
+use crate::connections::NO_CONNECTION;
+use crate::error::{ApiError, Problem};
 use crate::explain::{self, PAYLOAD_GONE};
-use crate::extract::{Form, Members, id, object, text, text_where};
+use crate::extract::{Form, Members, boolean, id, object, text, text_where};
 use crate::permission::Permission;
+use crate::preview::{self, Preview};
 use crate::rules::{self, EVENT_RULE, LABEL_RULE, NO_RULE, RESOURCE_ID_RULE};
 use crate::workspaces;
 
@@ -47,6 +50,9 @@ pub struct DryRun {
     next_cursor: Option<String>,
     /// The newest first.
     records: Vec<Held>,
+    /// What would be sent for the newest that matched, where that is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preview: Option<Preview>,
 }
 
 /// An event, and what the rule makes of it.
@@ -83,11 +89,18 @@ pub async fn run(
     let unsaved = form.take("rule", object);
     let last = form.take("last", last).unwrap_or(DEFAULT_EVENTS);
     let cursor = form.take("cursor", text).map(str::to_owned);
+    let preview = form.take("preview", boolean).unwrap_or(false);
     form.check()?;
     let Some(workspace) = workspace else {
         return Err(form.refuse());
     };
+    if preview && !caller.may(Permission::ConnectionsRead) {
+        return Err(ApiError::Forbidden(
+            "A preview shows what goes to a connection: it needs the permission connections:read too.",
+        ));
+    }
     workspaces::own(&app, &caller, workspace).await?;
+    let is_saved = rule_id.is_some();
     let rule = match (rule_id, unsaved) {
         (Some(id), None) => {
             let rule = app.store.rule(caller.reach(), id).await?.ok_or(NO_RULE)?;
@@ -97,7 +110,7 @@ pub async fn run(
             // Whether it is switched on is not what is tried out.
             Rule { active: true, ..rule }
         }
-        (None, Some(members)) => unsaved_rule(&app, workspace, members)?,
+        (None, Some(members)) => unsaved_rule(&app, workspace, members, preview).map_err(of_rule)?,
         _ => {
             return Err(ApiError::invalid(
                 "rule",
@@ -106,9 +119,23 @@ pub async fn run(
         }
     };
     caller.keeps_to_resource(rule.resource.as_deref(), rule.resource_id.as_deref())?;
-    held(&app, &caller, workspace, &Route::new(rule), last, cursor)
-        .await
-        .map(Json)
+    let connection = if preview {
+        let found = app.store.connection(caller.reach(), rule.connection).await?;
+        let found = found.filter(|connection| connection.workspace == workspace);
+        let connection = found.ok_or(NO_CONNECTION)?;
+        if !is_saved {
+            rules::check_metadata(&app, &connection, &rule.metadata).map_err(of_rule)?;
+        }
+        Some(connection)
+    } else {
+        None
+    };
+    let mut run = held(&app, &caller, workspace, &Route::new(rule.clone()), last, cursor).await?;
+    let newest = run.records.iter().find(|held| held.matched);
+    if let (Some(connection), Some(newest)) = (connection, newest) {
+        run.preview = Some(preview::of(&app, &caller, rule, connection, newest.event_id).await?);
+    }
+    Ok(Json(run))
 }
 
 fn last(value: &Value) -> Result<usize, String> {
@@ -119,42 +146,59 @@ fn last(value: &Value) -> Result<usize, String> {
         .ok_or_else(|| format!("must be a whole number from 1 to {MOST_EVENTS}"))
 }
 
-/// A rule of which only what decides about matching is read; it is never saved.
-fn unsaved_rule(app: &App, workspace: WorkspaceId, members: &Map<String, Value>) -> Result<Rule, ApiError> {
+/// A rule of which only what decides about matching is read, and what it would do where that is to be
+/// seen; it is never saved.
+fn unsaved_rule(
+    app: &App,
+    workspace: WorkspaceId,
+    members: &Map<String, Value>,
+    preview: bool,
+) -> Result<Rule, ApiError> {
     let mut form = Form::new(members);
     let event = form.need("event", text_where(is_event_pattern, EVENT_RULE));
     let resource = form.take("resource", text_where(is_label, LABEL_RULE));
     let resource_id = form.take("resource_id", text_where(is_resource, RESOURCE_ID_RULE));
     let condition = form.take("condition", rules::condition);
-    let problem = |error| match error {
-        ApiError::Invalid(problems) => ApiError::Invalid(
-            problems
-                .into_iter()
-                .map(|problem| crate::error::Problem::new(format!("rule.{}", problem.param), problem.msg))
-                .collect(),
-        ),
-        other => other,
-    };
-    form.check().map_err(problem)?;
     let now = app.clock.now();
+    let (mut connection, mut metadata, mut mapping) = (None, None, None);
+    if preview {
+        connection = form.need("connection", id::<ConnectionId>);
+        metadata = form.need("metadata", object).cloned();
+        mapping = form.take("mapping", object).map(|_| &members["mapping"]);
+    }
+    form.check()?;
     Ok(Rule {
         id: RuleId::new(now, app.random()),
         workspace,
-        connection: ConnectionId::new(now, app.random()),
+        connection: connection.unwrap_or_else(|| ConnectionId::new(now, app.random())),
         kind: String::new(),
-        event: event.ok_or_else(|| problem(form.refuse()))?,
+        event: event.ok_or_else(|| form.refuse())?,
         resource,
         resource_id,
         condition,
         order: None,
-        metadata: Map::new(),
-        mapping: None,
+        metadata: metadata
+            .map(|metadata| rules::texts(&metadata))
+            .transpose()?
+            .unwrap_or_default(),
+        mapping: mapping.map(rules::checked).transpose()?,
         active: true,
         hidden: true,
         created_by: String::new(),
         created_at: now,
         updated_at: now,
     })
+}
+
+/// Problems of a rule, where it stands in the body.
+fn of_rule(error: ApiError) -> ApiError {
+    match error {
+        ApiError::Invalid(problems) => {
+            let inside = |problem: Problem| Problem::new(format!("rule.{}", problem.param), problem.msg);
+            ApiError::Invalid(problems.into_iter().map(inside).collect())
+        }
+        other => other,
+    }
 }
 
 async fn held(
@@ -198,6 +242,7 @@ async fn held(
         outcomes,
         next_cursor: cursor,
         records,
+        preview: None,
     })
 }
 

@@ -58,6 +58,7 @@ mod openapi;
 mod ordering;
 mod origins;
 mod permission;
+mod preview;
 mod publishable_keys;
 mod rate;
 mod replays;

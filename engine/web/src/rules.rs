@@ -135,7 +135,7 @@ fn schema(value: &Value) -> Result<&Value, String> {
 }
 
 /// The text of a mapping that compiles.
-fn checked(schema: &Value) -> Result<Arc<str>, ApiError> {
+pub fn checked(schema: &Value) -> Result<Arc<str>, ApiError> {
     match Mapping::parse(schema, "mapping") {
         Ok(_) => Ok(schema.to_string().into()),
         Err(problems) => Err(ApiError::Invalid(
@@ -156,7 +156,8 @@ pub fn condition(value: &Value) -> Result<String, String> {
 /// The contract's metadata that is text, as text: published clients read nothing else there.
 const TEXTS: [&str; 7] = ["id", "name", "value", "key", "data", "option", "option_value"];
 
-fn texts(metadata: &Map<String, Value>) -> Result<Map<String, Value>, ApiError> {
+/// The metadata with those as text.
+pub fn texts(metadata: &Map<String, Value>) -> Result<Map<String, Value>, ApiError> {
     let mut metadata = metadata.clone();
     for key in TEXTS {
         match metadata.get(key) {
@@ -290,7 +291,12 @@ async fn connection_of(
     Ok(connection)
 }
 
-fn check_metadata(app: &App, connection: &Connection, metadata: &Map<String, Value>) -> Result<(), ApiError> {
+/// Refuses metadata that the connection's plugin can do nothing with.
+pub fn check_metadata(
+    app: &App,
+    connection: &Connection,
+    metadata: &Map<String, Value>,
+) -> Result<(), ApiError> {
     let plugin = app
         .plugins
         .get(&connection.kind)

@@ -264,13 +264,16 @@ pub struct DryRunRequest {
     workspace: Uuid,
     /// A stored rule; or else `rule`.
     rule_id: Option<Uuid>,
-    /// One that is not saved: `event`, `resource`, `resource_id`, `condition`.
+    /// One that is not saved: `event`, `resource`, `resource_id`, `condition`; with `preview` also
+    /// `connection` and `metadata`, and perhaps `mapping`.
     #[schema(value_type = Option<Object>)]
     rule: Option<Value>,
     /// How many of the newest events.
     #[schema(minimum = 1, maximum = 1000, default = 100)]
     last: Option<u32>,
     cursor: Option<String>,
+    /// Whether to show what would be sent for the newest event that matched.
+    preview: Option<bool>,
 }
 
 #[derive(ToSchema)]
@@ -285,6 +288,35 @@ pub struct DryRun {
     next_cursor: Option<String>,
     /// The newest first.
     records: Vec<DryRunRecord>,
+    /// What would be sent for the newest that matched.
+    preview: Option<DryRunPreview>,
+}
+
+#[derive(ToSchema)]
+pub struct DryRunPreview {
+    event_id: Uuid,
+    /// The first request; credentials are not in it.
+    request: Option<PreviewedRequest>,
+    /// Why nothing would be sent.
+    message: Option<String>,
+}
+
+#[derive(ToSchema)]
+pub struct PreviewedRequest {
+    method: String,
+    url: String,
+    headers: Vec<PreviewedHeader>,
+    body: String,
+    /// `utf8` or `base64`.
+    body_encoding: String,
+    /// Whether the body is longer than what is shown.
+    truncated: bool,
+}
+
+#[derive(ToSchema)]
+pub struct PreviewedHeader {
+    name: String,
+    value: String,
 }
 
 #[derive(ToSchema)]
