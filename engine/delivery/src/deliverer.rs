@@ -108,35 +108,36 @@ impl Deliverer {
         let schedule = prepared
             .as_ref()
             .map_or_else(|| Arc::clone(&self.parts.schedule), |p| Arc::clone(&p.schedule));
-        let record = AttemptRecord {
+        let record = Arc::new(AttemptRecord {
             delivery: claimed.delivery,
-            attempt: attempt.clone(),
-            outcome: outcome.clone(),
+            attempt,
+            outcome,
             schedule,
             seed: self.random_u64(),
             now: finished_at,
-        };
+        });
         stop::at(Stop::AfterRequest);
-        let Some(state) = self.record(record).await else {
+        let Some(state) = self.record(&record).await else {
             return sign;
         };
-        let connection = prepared.map(|prepared| Arc::clone(&prepared.connection));
-        // Nobody listening is fine.
-        let _ = self.feed.send(Arc::new(Attempted {
-            event: claimed.event.id,
-            delivery: claimed.delivery,
-            connection: claimed.connection,
-            kind: claimed.rule.kind,
-            connection_name: connection
-                .map(|connection| connection.name.clone())
-                .unwrap_or_default(),
-            number: attempt.number,
-            outcome: outcome.code,
-            message: outcome.message,
-            status: attempt.status,
-            took: finished_at.since(started_at),
-            state,
-        }));
+        if self.feed.receiver_count() > 0 {
+            let name = prepared.map(|prepared| prepared.connection.name.clone());
+            let attempted = Attempted {
+                event: claimed.event.id,
+                delivery: claimed.delivery,
+                connection: claimed.connection,
+                kind: claimed.rule.kind.clone(),
+                connection_name: name.unwrap_or_default(),
+                number: record.attempt.number,
+                outcome: record.outcome.code,
+                message: record.outcome.message.clone(),
+                status: record.attempt.status,
+                took: finished_at.since(started_at),
+                state,
+            };
+            // They may have gone meanwhile.
+            let _ = self.feed.send(Arc::new(attempted));
+        }
         sign
     }
 
@@ -289,10 +290,10 @@ impl Deliverer {
 
     /// Records the attempt, however long the store takes to take it: the destination has acted, and
     /// only the record keeps it from happening again. `None` when another attempt has overtaken it.
-    async fn record(&self, record: AttemptRecord) -> Option<State> {
+    async fn record(&self, record: &Arc<AttemptRecord>) -> Option<State> {
         let mut pause = Duration::from_millis(50);
         loop {
-            match self.parts.store.record_attempt(record.clone()).await {
+            match self.parts.store.record_attempt(Arc::clone(record)).await {
                 Ok(Settled::Recorded { state }) => return Some(state),
                 Ok(Settled::Stale) => {
                     tracing::warn!(delivery = %record.delivery, "an attempt ended after its lease had lapsed");

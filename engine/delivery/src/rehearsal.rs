@@ -39,8 +39,8 @@ impl Rehearsal {
             delivery: self.delivery,
             workspace: self.event.workspace,
             connection: self.connection.id,
-            rule: self.rule,
-            event: self.event,
+            rule: self.rule.into(),
+            event: self.event.into(),
             state: State {
                 attempt_count: 1,
                 ..State::new(now, schedule, 0)

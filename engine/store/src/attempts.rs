@@ -1,6 +1,7 @@
 //! Attempts: recorded together with what they do to their delivery, their event and their
 //! connection.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use heddle_core::delivery::{State, Status};
@@ -22,7 +23,8 @@ use crate::{Store, columns, connections, deliveries, page};
 impl Store {
     /// Ends the attempt under way: writes it into the history and moves its delivery on. An attempt
     /// whose lease had lapsed is stale and changes nothing, so that this may be repeated.
-    pub async fn record_attempt(&self, record: AttemptRecord) -> Result<Settled, StoreError> {
+    pub async fn record_attempt(&self, record: impl Into<Arc<AttemptRecord>>) -> Result<Settled, StoreError> {
+        let record = record.into();
         let body = record
             .attempt
             .response

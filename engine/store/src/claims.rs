@@ -163,8 +163,8 @@ struct Round<'a> {
     connection: &'a Connection,
     now: Timestamp,
     leased_until: Timestamp,
-    events: HashMap<EventId, Event>,
-    rules: HashMap<RuleId, Option<Rule>>,
+    events: HashMap<EventId, Arc<Event>>,
+    rules: HashMap<RuleId, Option<Arc<Rule>>>,
     effects: &'a mut Effects,
 }
 
@@ -239,20 +239,20 @@ impl<'a> Round<'a> {
         }))
     }
 
-    fn rule(&mut self, id: RuleId) -> Result<Option<Rule>, StoreError> {
+    fn rule(&mut self, id: RuleId) -> Result<Option<Arc<Rule>>, StoreError> {
         if let Some(known) = self.rules.get(&id) {
             return Ok(known.clone());
         }
-        let found = rules::find(self.connection, id)?;
+        let found = rules::find(self.connection, id)?.map(Arc::new);
         self.rules.insert(id, found.clone());
         Ok(found)
     }
 
-    fn event(&mut self, id: EventId) -> Result<Event, StoreError> {
+    fn event(&mut self, id: EventId) -> Result<Arc<Event>, StoreError> {
         if let Some(known) = self.events.get(&id) {
             return Ok(known.clone());
         }
-        let found = events::with_payload(self.connection, id)?;
+        let found = Arc::new(events::with_payload(self.connection, id)?);
         self.events.insert(id, found.clone());
         Ok(found)
     }

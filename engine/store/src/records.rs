@@ -560,8 +560,8 @@ pub struct Claimed {
     pub workspace: WorkspaceId,
     pub connection: ConnectionId,
     /// As it is now, not as it was when the event was accepted.
-    pub rule: Rule,
-    pub event: Event,
+    pub rule: Arc<Rule>,
+    pub event: Arc<Event>,
     /// After the claim: `attempt_count` is the number of the attempt to make.
     pub state: State,
 }

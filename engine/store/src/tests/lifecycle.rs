@@ -18,7 +18,7 @@ async fn an_event_is_accepted_claimed_recorded_and_completed() {
         panic!("{claim:?}")
     };
     assert_eq!((claim.next_due, claimed.state.attempt_count), (None, 1));
-    assert_eq!(claimed.rule, rule);
+    assert_eq!(*claimed.rule, rule);
     assert_eq!(
         &*claimed.event.payload,
         r#"{"email":"nina@academyflow.io", "n": 1.0}"#
