@@ -58,9 +58,10 @@ async fn round(parts: &Parts) -> Result<(), StoreError> {
 }
 
 async fn prune(parts: &Parts, overdue: Overdue) -> Result<(), StoreError> {
-    let mut rows = 0;
+    // As of now: what comes meanwhile waits for the next round, and other workspaces for nobody.
+    let (now, mut rows) = (parts.clock.now(), 0);
     loop {
-        let step = parts.store.prune_some(overdue, parts.clock.now()).await?;
+        let step = parts.store.prune_some(overdue, now).await?;
         rows += step.rows;
         if step.done {
             break;

@@ -1,6 +1,6 @@
 //! `heddle backup`, `verify`, `restore` and `vacuum`: the database as one file.
 
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal, Write, stderr, stdout};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -11,6 +11,13 @@ use serde_json::{Value, json};
 use crate::home::{self, Home};
 use crate::machine::SystemClock;
 use crate::settings::Settings;
+
+/// Says something beside the result; nobody need read it.
+macro_rules! tell {
+    ($($text:tt)*) => {{
+        let _ = writeln!(stderr(), $($text)*);
+    }};
+}
 
 const MIB: u64 = 1024 * 1024;
 
@@ -23,17 +30,17 @@ pub fn backup(settings: &Settings, to: &Path) -> Result<()> {
     } else {
         to.to_owned()
     };
-    let shown = std::io::stderr().is_terminal();
+    let shown = stderr().is_terminal();
     let bytes = heddle_store::copy_database(&from, &to, move |progress| {
         if shown {
             show(progress);
         }
     })?;
     if shown {
-        eprint!("\r\x1b[K");
+        let _ = write!(stderr(), "\r\x1b[K");
     }
-    println!("{}", json!({"backup": to, "bytes": bytes}));
-    eprintln!(
+    writeln!(stdout(), "{}", json!({"backup": to, "bytes": bytes}))?;
+    tell!(
         "The master key is not in the backup, and without it no credential in it can be opened. Keep it, \
          and keep it apart: {}.",
         match settings.master_key {
@@ -52,7 +59,7 @@ fn file_name(now: &str) -> String {
 
 fn show(CopyProgress { written, expected }: CopyProgress) {
     let _ = write!(
-        std::io::stderr(),
+        stderr(),
         "\r{} of about {} MiB",
         written / MIB,
         expected.div_ceil(MIB)
@@ -63,9 +70,9 @@ fn show(CopyProgress { written, expected }: CopyProgress) {
 pub fn verify(settings: &Settings, file: &Path) -> Result<()> {
     let key = home::known_key(&settings.data_dir, settings.master_key.as_deref())?;
     let found = heddle_store::inspect_database(file, key)?;
-    println!("{}", report(file, &found));
+    writeln!(stdout(), "{}", report(file, &found))?;
     if key.is_none() {
-        eprintln!(
+        tell!(
             "There was no master key to try: set HEDDLE_MASTER_KEY, or --data-dir to the folder that has it."
         );
     }
@@ -118,8 +125,8 @@ pub fn restore(settings: &Settings, file: &Path) -> Result<()> {
     let home = Home::open(&settings.data_dir, settings.master_key.as_deref())?;
     let _lock = home.lock()?;
     heddle_store::restore_database(file, &to)?;
-    println!("{}", report(&to, &found));
-    eprintln!(
+    writeln!(stdout(), "{}", report(&to, &found))?;
+    tell!(
         "Before you start it: the server that the backup was made of must not run any more, or both deliver. \
          What that one delivered after the backup is delivered again, with the same ids."
     );
@@ -135,7 +142,7 @@ pub fn vacuum(settings: &Settings) -> Result<()> {
     let home = Home::open(&settings.data_dir, settings.master_key.as_deref())?;
     let _lock = home.lock()?;
     let (before, after) = heddle_store::vacuum_database(&database)?;
-    println!("{}", json!({"bytes_before": before, "bytes": after}));
+    writeln!(stdout(), "{}", json!({"bytes_before": before, "bytes": after}))?;
     Ok(())
 }
 
