@@ -33,7 +33,7 @@ async fn a_payload_is_read_back_and_delivered_to_the_byte() {
         "{ \"a\" :\t[ 1 ,2 ]\r\n, \"b\" : { } }",
         r#"{"\u0061b":"\u00e9 \ud83d\ude00 \/ \b\f\n\r\t \" \\ é 😀 \u2028 \u007f","k":null,"t":true}"#,
         "{\"\u{feff}bom\":\"\u{202e}\u{200b}\u{fffe}\"}",
-        r#"{"__proto__":{"x":1},"constructor":1,"toString":"x","$serde_json::private::RawValue":"1"}"#,
+        r#"{"__proto__":{"x":1},"constructor":1,"toString":"x","$ref":"1"}"#,
         r#"{"brackets":"}]{[\"}]","a":[[],{},[{}]]}"#,
         deep.as_str(),
     ];
@@ -58,7 +58,7 @@ async fn what_readers_disagree_about_is_refused_wherever_it_stands() {
     let engine = Engine::start(Settings::default()).await;
     let api = Api::of(&engine).await;
     let workspace = api.workspace("Refused").await;
-    let payloads: [&[u8]; 20] = [
+    let payloads: [&[u8]; 21] = [
         br#"{"x":1,"x":2}"#,
         br#"{"x":1,"\u0078":2}"#,
         br#"{"a":[{"b":{"x":1,"x":1}}]}"#,
@@ -79,6 +79,8 @@ async fn what_readers_disagree_about_is_refused_wherever_it_stands() {
         br#"{"x":+1}"#,
         b"{\"x\":1,}",
         b"{\"x\":1/**/}",
+        // What the engine's own JSON reader would take for more JSON.
+        br#"{"$serde_json::private::RawValue":"1"}"#,
     ];
     for payload in payloads {
         let body = [b"{\"event\":\"a\",\"payload\":", payload, b"}"].concat();
