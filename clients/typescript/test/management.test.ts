@@ -82,7 +82,7 @@ test("from a workspace to a delivery that failed, was looked at and tried again"
   await heddle.events.retryRule(event.id, rule.id);
   await eventually(event.id, "completed");
   assert.equal(endpoint.received.length, 2);
-  assert.equal((await heddle.events.payload(event.id)).payload.lesson, "Hooks");
+  assert.equal((await heddle.events.payload(event.id)).payload?.lesson, "Hooks");
 
   const refused = await heddle.connections.delete(connection.id).catch((error: HeddleError) => error);
   assert.ok(refused instanceof HeddleError && refused.code === "has_active_rules");
