@@ -421,7 +421,10 @@ impl Thread {
     /// Commits a group, and tells everybody but those who asked.
     fn keep(&self, group: &mut [Box<dyn Command>]) -> Result<(), StoreError> {
         let mut effects = Effects::default();
-        let mut committed = self.transaction(&mut effects, |effects| self.run_together(group, effects));
+        let mut committed = Ok(false);
+        if group.iter().all(|command| command.runs_again()) {
+            committed = self.transaction(&mut effects, |effects| self.run_together(group, effects));
+        }
         if let Ok(false) = committed {
             effects = Effects::default();
             committed = self.transaction(&mut effects, |effects| self.run_apart(group, effects));
@@ -483,13 +486,10 @@ impl Thread {
         Ok(())
     }
 
-    /// Runs commands without savepoints, if all of them can be run again; returns whether all of them
-    /// worked. If not, each has to be run apart.
+    /// Runs commands that can be run again, without savepoints; returns whether all of them worked. If not,
+    /// each has to be run apart.
     fn run_together(&self, group: &mut [Box<dyn Command>], effects: &mut Effects) -> rusqlite::Result<bool> {
         let connection = &self.connection;
-        if !group.iter().all(|command| command.runs_again()) {
-            return Ok(false);
-        }
         for (place, command) in group.iter_mut().enumerate() {
             if place > 0 {
                 stop::at(Stop::InGroup);
