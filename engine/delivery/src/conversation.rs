@@ -1,8 +1,7 @@
 //! The step loop: calls a plugin with the replies so far, makes the request that it asks for, and
 //! so on until it is done. The plugin is never in memory while a request is under way.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use heddle_core::exchange::{Failure, Function, Reply, Request, Step};
 use heddle_core::outcome::{ConnectionVerdict, Outcome, OutcomeCode, Verdict};
@@ -11,6 +10,7 @@ use heddle_sandbox::{CallError, Patience, Plugin};
 use tokio::sync::Semaphore;
 
 use crate::pacer::Pace;
+use crate::tempo::Tempo;
 
 /// What a conversation needs besides its input.
 pub struct Partners<'a> {
@@ -20,9 +20,8 @@ pub struct Partners<'a> {
     pub grant: &'a Grant,
     /// The way out.
     pub egress: &'a Egress,
-    /// Set when the plugin turned out to need more than a brief call; kept between conversations
-    /// so that the brief try is skipped.
-    pub slow: &'a AtomicBool,
+    /// Whether the plugin's calls are brief; kept between conversations.
+    pub tempo: &'a Tempo,
     /// Whose turn it is: [`Pacer::for_call`](crate::Pacer::for_call), or a delivery's own.
     pub pace: &'a Pace,
 }
@@ -138,10 +137,9 @@ async fn call(
     input: &mut String,
     replies: &mut Vec<Reply>,
 ) -> Result<Result<Step, Failure>, CallError> {
-    if !partners.slow.load(Ordering::Relaxed) {
+    if partners.tempo.is_quick() {
         match partners.plugin.call(function, input, replies, Patience::Brief) {
-            Err(CallError::OutOfTime { .. }) => partners.slow.store(true, Ordering::Relaxed),
-            Err(CallError::Busy { .. }) => {}
+            Err(CallError::OutOfTime { .. } | CallError::Busy { .. }) => {}
             answer => return answer,
         }
     }
@@ -153,12 +151,14 @@ async fn call(
     };
     let called = tokio::task::spawn_blocking(move || {
         let _place = place;
+        let began = Instant::now();
         let answer = plugin.call(function, &lent_input, &lent_replies, Patience::Full);
-        (lent_input, lent_replies, answer)
+        (lent_input, lent_replies, answer, began.elapsed())
     });
     match called.await {
-        Ok((returned_input, returned_replies, answer)) => {
+        Ok((returned_input, returned_replies, answer, took)) => {
             (*input, *replies) = (returned_input, returned_replies);
+            partners.tempo.took(took);
             answer
         }
         Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),

@@ -1,7 +1,6 @@
 //! The deliverer: takes one claimed delivery from its row to its recorded attempt.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +21,7 @@ use crate::conversation::{self, Conversation, Partners};
 use crate::mapping::Mappings;
 use crate::pacer::Claim;
 use crate::sign::Sign;
+use crate::tempo::Tempo;
 use crate::{Parts, input};
 
 /// The prepared connections that are kept; beyond it the cache starts anew.
@@ -61,7 +61,7 @@ struct Prepared {
     grant: Grant,
     mappings: Mappings,
     schedule: Arc<Schedule>,
-    slow: AtomicBool,
+    tempo: Tempo,
 }
 
 impl Deliverer {
@@ -164,7 +164,7 @@ impl Deliverer {
             plugin: &prepared.plugin,
             grant: &prepared.grant,
             egress: &self.parts.egress,
-            slow: &prepared.slow,
+            tempo: &prepared.tempo,
             pace: &pace,
         };
         let context = SendContext {
@@ -229,7 +229,7 @@ impl Deliverer {
             grant,
             mappings: Mappings::new(material),
             schedule,
-            slow: AtomicBool::new(false),
+            tempo: Tempo::default(),
         });
         let mut cache = self.prepared();
         if cache.len() >= PREPARED {

@@ -8,7 +8,7 @@
 //! - [`destinations`]: how each destination does, from what attempts say of it ([`sign`]): [`circuit`]
 //!   leaves alone what does not work, [`throttle`] sends less to what is not up to it
 //! - [`deliverer`]: one claimed delivery, from its row to its recorded attempt
-//! - [`conversation`]: the step loop between a plugin and its destination
+//! - [`conversation`]: the step loop between a plugin and its destination; [`tempo`]: on which thread
 //! - [`mapping`]: what fills the destination's fields
 //! - [`input`]: what a plugin is told
 //! - [`replayer`]: bulk replays, each at its own rate
@@ -51,12 +51,14 @@ mod rescuer;
 mod sign;
 #[cfg(test)]
 mod simulation;
+mod tempo;
 mod throttle;
 
 pub use circuit::Circuit;
 pub use deliverer::Attempted;
 pub use pacer::{Pace, Pacer, Turn};
 pub use rehearsal::Rehearsal;
+pub use tempo::Tempo;
 
 /// What the engine is built from.
 #[derive(Clone)]

@@ -4,7 +4,6 @@
 //! destination, or to keep those of other workspaces from being asked.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use heddle_core::exchange::{FailureKind, Function};
 use heddle_core::id::{DeliveryId, OrganisationId, WorkspaceId};
 use heddle_core::outcome::{ConnectionVerdict, Verdict};
 use heddle_core::time::Timestamp;
+use heddle_delivery::Tempo;
 use heddle_delivery::conversation::{self, Ending, Partners};
 use heddle_egress::{Grant, SendContext};
 use serde::Serialize;
@@ -133,7 +133,7 @@ pub async fn ask(
         plugin: &plugin,
         grant: &grant,
         egress: &app.egress,
-        slow: &AtomicBool::new(false),
+        tempo: &Tempo::default(),
         pace: &app.pacer.for_call(connection, plugin.manifest()),
     };
     let context = SendContext {
