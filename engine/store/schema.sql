@@ -386,3 +386,5 @@ CREATE UNIQUE INDEX turns_taken ON deliveries (rule, ordering_key) WHERE turn = 
 CREATE INDEX usage_of_organisation ON usage (organisation, day);
 
 CREATE INDEX workspaces_deleted ON workspaces (deleted_at, id) WHERE deleted_at IS NOT NULL;
+
+CREATE INDEX workspaces_of_organisation ON workspaces (organisation, id) WHERE deleted_at IS NULL;

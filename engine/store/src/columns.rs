@@ -41,6 +41,11 @@ pub(crate) fn json<T: DeserializeOwned>(row: &Row<'_>, column: impl RowIndex) ->
     serde_json::from_str(row.get_ref(column)?.as_str()?).map_err(|_| unreadable())
 }
 
+/// How much text a column has; none when it is NULL.
+pub(crate) fn bytes(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<usize> {
+    Ok(row.get_ref(column)?.as_bytes_or_null()?.map_or(0, <[u8]>::len))
+}
+
 /// Says nothing of what was read: serde's own words could quote it.
 fn unreadable() -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(FromSqlError::InvalidType))

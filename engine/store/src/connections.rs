@@ -14,8 +14,9 @@ use crate::error::{StoreError, is_unique};
 use crate::reach::Reach;
 use crate::records::{Attempt, ConnectionDeletion, MAX_MESSAGE_BYTES};
 use crate::seal::{Place, Sealer};
+use crate::walk::{Batch, Found, Mark, SMALL};
 use crate::writer::Effects;
-use crate::{Store, claims, columns, learned, left_behind, limits, rules, workspaces};
+use crate::{Store, claims, columns, learned, left_behind, limits, rules, walk, workspaces};
 
 impl Store {
     /// Makes a connection in its workspace, which the caller has found in its organisation.
@@ -42,15 +43,17 @@ impl Store {
             .await
     }
 
-    /// All connections of an organisation or of one of its workspaces, the oldest first.
-    pub async fn list_connections(
+    /// Some of the connections of an organization or of one of its workspaces: workspace by workspace,
+    /// the oldest first.
+    pub async fn some_connections(
         &self,
         reach: impl Into<Reach>,
         workspace: Option<WorkspaceId>,
-    ) -> Result<Vec<Destination>, StoreError> {
+        mark: Option<Mark>,
+    ) -> Result<Batch<Destination>, StoreError> {
         let reach = reach.into();
         let sealer = self.sealer();
-        self.read(move |connection| list(connection, &sealer, &reach, workspace))
+        self.read(move |connection| some(connection, &sealer, &reach, workspace, mark))
             .await
     }
 
@@ -302,21 +305,20 @@ pub(crate) fn is_within(
     Ok(workspace.is_some_and(|workspace| reach.covers(WorkspaceId::from_bytes(workspace))))
 }
 
-fn list(
+fn some(
     connection: &Connection,
     sealer: &Sealer,
     reach: &Reach,
     workspace: Option<WorkspaceId>,
-) -> Result<Vec<Destination>, StoreError> {
-    let sql = "SELECT c.* FROM live_workspaces w JOIN connections c ON c.workspace = w.id
-               WHERE w.organisation = ?1 AND (?2 IS NULL OR w.id = ?2) ORDER BY c.created_at, c.id";
-    let mut statement = connection.prepare_cached(sql)?;
-    let workspace = workspace.or(reach.only_workspace());
-    let workspace = workspace.as_ref().map(WorkspaceId::as_bytes);
-    let rows = statement.query_map(params![reach.organisation.as_bytes(), workspace], from_row)?;
-    let mut found: Vec<(Destination, Vec<u8>)> = rows.collect::<Result<_, _>>()?;
-    found.retain(|(destination, _)| reach.covers(destination.workspace));
-    found.into_iter().map(|row| opened(row, sealer)).collect()
+    mark: Option<Mark>,
+) -> Result<Batch<Destination>, StoreError> {
+    let sql = "SELECT * FROM connections INDEXED BY connections_of_workspace
+               WHERE workspace = ?1 AND id > ?2 ORDER BY id";
+    walk::batch(connection, reach, workspace, mark, sql, |row| {
+        let bytes = columns::bytes(row, "settings")? + columns::bytes(row, "secrets")? + SMALL;
+        let record = opened(from_row(row)?, sealer)?;
+        Ok(Some(Found { record, bytes }))
+    })
 }
 
 fn update(

@@ -18,6 +18,9 @@ pub enum StoreError {
     /// Something of that name or id is there already; the API's 409.
     #[error("{0}")]
     Conflict(&'static str),
+    /// As many are there as there can be, whatever the quotas; the API's 409.
+    #[error("{0}")]
+    Full(&'static str),
     /// What a new row refers to is not there, or is another organisation's; the API's 404.
     #[error("there is no such {0}")]
     NotFound(&'static str),

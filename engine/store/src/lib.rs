@@ -60,6 +60,7 @@ mod space;
 pub mod stop;
 mod terms;
 mod usage;
+mod walk;
 mod workspaces;
 mod writer;
 
@@ -72,6 +73,7 @@ pub use backup::{
 pub use due::DueBoard;
 pub use error::{CancelError, OpenError, OverQuota, ReplayError, RetryError, StoreError};
 pub use left_behind::LeftBehind;
+pub use machine_keys::MAX_MACHINE_KEYS;
 pub use publishable_keys::MAX_PUBLISHABLE_KEYS;
 pub use reach::{Reach, ResourceKey};
 pub use records::*;
@@ -80,6 +82,7 @@ pub use retention::{Overdue, OverduePage};
 pub use sessions::{Launch, Session, SessionFilter};
 pub use simulated::{Disk, Fate, Fault};
 pub use space::Space;
+pub use walk::{Batch, Mark};
 
 use cache::Cache;
 use readers::Readers;

@@ -15,16 +15,26 @@ use crate::seal::{Place, Sealer};
 use crate::writer::Effects;
 use crate::{Store, columns};
 
+/// The most machine keys of an organization, those that are revoked or expired among them: lists of them
+/// are never cut.
+pub const MAX_MACHINE_KEYS: usize = 1_000;
+
+const FULL: StoreError = StoreError::Full("the organization has 1000 machine keys that are good; revoke one");
+
 /// `heddle keys revoke` is another process, which cannot tell this one: what is known of a key is read
 /// again after this long.
 const FRESH: Duration = Duration::from_secs(1);
 
 impl Store {
-    /// Makes a machine key.
+    /// Makes a machine key. Where there are [`MAX_MACHINE_KEYS`], the one that came to its end first
+    /// makes room.
     pub async fn create_machine_key(&self, key: MachineKey) -> Result<(), StoreError> {
         let sealer = self.sealer();
-        self.write(1024, move |connection, _| insert(connection, &sealer, &key))
-            .await
+        self.write(1024, move |connection, effects| {
+            make_room(connection, effects, &key)?;
+            insert(connection, &sealer, &key)
+        })
+        .await
     }
 
     /// The machine key of that access key, be it expired or revoked. What this process changes is
@@ -81,6 +91,30 @@ fn place(access_key: &str) -> Place<'_> {
         table: "machine_keys",
         row: access_key.as_bytes(),
     }
+}
+
+/// Makes room for a new key if there is none.
+fn make_room(connection: &Connection, effects: &mut Effects, key: &MachineKey) -> Result<(), StoreError> {
+    let sql = "SELECT count(*) FROM machine_keys WHERE organisation = ?1";
+    let there: i64 = connection
+        .prepare_cached(sql)?
+        .query_row([key.organisation.as_bytes()], |row| row.get(0))?;
+    if usize::try_from(there).is_ok_and(|there| there < MAX_MACHINE_KEYS) {
+        return Ok(());
+    }
+    let sql = "DELETE FROM machine_keys WHERE access_key = (
+                   SELECT access_key FROM machine_keys
+                   WHERE organisation = ?1 AND (revoked_at IS NOT NULL OR expires_at <= ?2)
+                   ORDER BY min(coalesce(revoked_at, expires_at), coalesce(expires_at, revoked_at)) LIMIT 1)
+               RETURNING access_key";
+    let gone: Option<String> = connection
+        .prepare_cached(sql)?
+        .query_row(params![key.organisation.as_bytes(), key.created_at.0], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    effects.machine_key(gone.ok_or(FULL)?);
+    Ok(())
 }
 
 fn insert(connection: &Connection, sealer: &Sealer, key: &MachineKey) -> Result<(), StoreError> {

@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0013_ordering.sql"),
     include_str!("../migrations/0014_cheap_checks.sql"),
     include_str!("../migrations/0015_left_behind.sql"),
+    include_str!("../migrations/0016_walks.sql"),
 ];
 
 /// The version that this program writes.

@@ -190,7 +190,7 @@ fn add(
     if keys.len() >= MAX_PUBLISHABLE_KEYS {
         let first = keys.iter().filter(|key| key.has_expired(now));
         let first = first.min_by_key(|key| key.expires_at);
-        let full = StoreError::Conflict("the workspace has as many publishable keys as it can; delete one");
+        let full = StoreError::Full("the workspace has as many publishable keys as it can; delete one");
         delete(connection, effects, first.ok_or(full)?)?;
     }
     insert(connection, key)

@@ -12,8 +12,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::error::StoreError;
 use crate::reach::Reach;
 use crate::records::RuleFilter;
+use crate::walk::{Batch, Found, Mark, SMALL};
 use crate::writer::Effects;
-use crate::{Store, columns, deliveries, left_behind, limits, lines, workspaces};
+use crate::{Store, columns, deliveries, left_behind, limits, lines, walk, workspaces};
 
 impl Store {
     /// Makes a rule in its workspace, which the caller has found in its organisation. The connection
@@ -34,14 +35,15 @@ impl Store {
         self.read(move |connection| find_in(connection, &reach, id)).await
     }
 
-    /// All rules of an organisation that the filter lets through, the oldest first.
-    pub async fn list_rules(
+    /// Some of the rules that the filter lets through: workspace by workspace, the oldest first.
+    pub async fn some_rules(
         &self,
         reach: impl Into<Reach>,
         filter: RuleFilter,
-    ) -> Result<Vec<Rule>, StoreError> {
+        mark: Option<Mark>,
+    ) -> Result<Batch<Rule>, StoreError> {
         let reach = reach.into();
-        self.read(move |connection| list(connection, &reach, &filter))
+        self.read(move |connection| some(connection, &reach, &filter, mark))
             .await
     }
 
@@ -204,30 +206,46 @@ fn find_in(connection: &Connection, reach: &Reach, id: RuleId) -> Result<Option<
         .filter(|rule| is_within(reach, rule)))
 }
 
-fn list(connection: &Connection, reach: &Reach, filter: &RuleFilter) -> Result<Vec<Rule>, StoreError> {
-    let sql = "SELECT r.* FROM live_workspaces w JOIN rules r ON r.workspace = w.id
-               WHERE w.organisation = ?1 AND (?2 IS NULL OR w.id = ?2) AND (?3 IS NULL OR r.event = ?3)
-                   AND (?4 IS NULL OR r.resource = ?4) AND (?5 IS NULL OR r.resource_id = ?5)
-               ORDER BY r.created_at, r.id";
-    let mut statement = connection.prepare_cached(sql)?;
-    let workspace = filter.workspace.or(reach.only_workspace());
-    let workspace = workspace.as_ref().map(WorkspaceId::as_bytes);
-    let values = params![
-        reach.organisation.as_bytes(),
-        workspace,
-        filter.event,
-        filter.resource,
-        filter.resource_id
-    ];
-    let rows = statement.query_map(values, from_row)?;
-    let mut found: Vec<Rule> = rows.collect::<Result<_, _>>()?;
-    found.retain(|rule| is_within(reach, rule));
-    Ok(found)
+fn some(
+    connection: &Connection,
+    reach: &Reach,
+    filter: &RuleFilter,
+    mark: Option<Mark>,
+) -> Result<Batch<Rule>, StoreError> {
+    let sql =
+        "SELECT * FROM rules INDEXED BY rules_of_workspace WHERE workspace = ?1 AND id > ?2 ORDER BY id";
+    walk::batch(connection, reach, filter.workspace, mark, sql, |row| {
+        // What is long is read of those only that are shown.
+        for (column, asked) in [
+            ("event", &filter.event),
+            ("resource", &filter.resource),
+            ("resource_id", &filter.resource_id),
+        ] {
+            let value = row
+                .get_ref(column)?
+                .as_str_or_null()
+                .map_err(rusqlite::Error::from)?;
+            if asked.is_some() && value != asked.as_deref() {
+                return Ok(None);
+            }
+        }
+        let mut bytes = SMALL;
+        for long in ["metadata", "mapping", "condition", "ordering_key"] {
+            bytes += columns::bytes(row, long)?;
+        }
+        let record = from_row(row)?;
+        Ok(is_within(reach, &record).then_some(Found { record, bytes }))
+    })
 }
 
+/// What is not needed to match an event, and may be long, is not read.
+const TO_MATCH: &str = "SELECT id, workspace, connection, kind, event, resource, resource_id, condition,
+     ordering_key, ordering_on_failure, '{}' AS metadata, NULL AS mapping, active, hidden, created_by,
+     created_at, updated_at FROM rules";
+
+/// The rules of a workspace, without their metadata and mappings.
 fn of_workspace(connection: &Connection, workspace: WorkspaceId) -> Result<Vec<Rule>, StoreError> {
-    let sql = "SELECT * FROM rules WHERE workspace = ?1 ORDER BY id";
-    let mut statement = connection.prepare_cached(sql)?;
+    let mut statement = connection.prepare_cached(&format!("{TO_MATCH} WHERE workspace = ?1 ORDER BY id"))?;
     let rows = statement.query_map([workspace.as_bytes()], from_row)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
@@ -248,10 +266,9 @@ fn arranged(
     Ok(before.with(&changed, now).into())
 }
 
-/// The rules that lead to a connection.
+/// The rules that lead to a connection, without their metadata and mappings.
 pub(crate) fn of_connection(connection: &Connection, id: ConnectionId) -> Result<Vec<Rule>, StoreError> {
-    let sql = "SELECT * FROM rules WHERE connection = ?1";
-    let mut statement = connection.prepare_cached(sql)?;
+    let mut statement = connection.prepare_cached(&format!("{TO_MATCH} WHERE connection = ?1"))?;
     let rows = statement.query_map([id.as_bytes()], from_row)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

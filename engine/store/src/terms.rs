@@ -12,7 +12,7 @@ use crate::{Store, columns, workspaces};
 pub const MAX_TERMS: usize = 1_000;
 
 const TAKEN: StoreError = StoreError::Conflict("the catalog has an entry of this key already");
-const FULL: StoreError = StoreError::Conflict("the catalog has 1000 entries of this kind, which is the most");
+const FULL: StoreError = StoreError::Full("the catalog has 1000 entries of this kind, which is the most");
 
 impl Store {
     /// The entries of a workspace that the caller has found, in the order of their keys.

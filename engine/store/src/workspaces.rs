@@ -7,7 +7,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::error::{StoreError, is_unique};
 use crate::reach::Reach;
 use crate::records::{PublishableKey, Workspace};
-use crate::{Store, columns, limits, publishable_keys, terms};
+use crate::walk::{Batch, Found, Mark, SMALL};
+use crate::{Store, columns, limits, publishable_keys, terms, walk};
 
 impl Store {
     /// Makes a workspace with its publishable key; a conflict when its organisation has another one
@@ -27,10 +28,14 @@ impl Store {
         .await
     }
 
-    /// All workspaces of an organisation, the oldest first.
-    pub async fn list_workspaces(&self, reach: impl Into<Reach>) -> Result<Vec<Workspace>, StoreError> {
+    /// Some of the workspaces of an organization, the oldest first.
+    pub async fn some_workspaces(
+        &self,
+        reach: impl Into<Reach>,
+        mark: Option<Mark>,
+    ) -> Result<Batch<Workspace>, StoreError> {
         let reach = reach.into();
-        self.read(move |connection| list(connection, &reach)).await
+        self.read(move |connection| some(connection, &reach, mark)).await
     }
 
     /// One workspace.
@@ -103,13 +108,13 @@ fn insert(connection: &Connection, workspace: &Workspace) -> Result<(), StoreErr
     Ok(())
 }
 
-fn list(connection: &Connection, reach: &Reach) -> Result<Vec<Workspace>, StoreError> {
-    let sql = "SELECT * FROM live_workspaces WHERE organisation = ?1 ORDER BY created_at, id";
-    let mut statement = connection.prepare_cached(sql)?;
-    let rows = statement.query_map([reach.organisation.as_bytes()], from_row)?;
-    let mut found: Vec<Workspace> = rows.collect::<Result<_, _>>()?;
-    found.retain(|workspace| reach.covers(workspace.id));
-    Ok(found)
+fn some(connection: &Connection, reach: &Reach, mark: Option<Mark>) -> Result<Batch<Workspace>, StoreError> {
+    let sql = "SELECT * FROM live_workspaces WHERE id = ?1 AND id > ?2";
+    walk::batch(connection, reach, None, mark, sql, |row| {
+        let bytes = columns::bytes(row, "description")? + SMALL;
+        let record = from_row(row)?;
+        Ok(Some(Found { record, bytes }))
+    })
 }
 
 pub(crate) fn find(

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use heddle_core::connection::{Connection, Health, InactiveReason};
 use heddle_core::exchange::Function;
 use heddle_core::id::{ConnectionId, WorkspaceId};
@@ -20,6 +21,7 @@ use crate::caller::Caller;
 use crate::checks;
 use crate::error::{ApiError, Problem};
 use crate::extract::{Form, Ids, Members, MembersIfAny, boolean, id, object, text, text_where};
+use crate::lists;
 use crate::settings::{self, Parted, Surroundings};
 use crate::views;
 use crate::workspaces;
@@ -34,7 +36,7 @@ const TRIES: usize = 3;
 const TICK: Duration = Duration::from_millis(1);
 
 /// `GET /connections`
-pub async fn list(State(app): State<App>, caller: Caller) -> Result<Json<Value>, ApiError> {
+pub async fn list(State(app): State<App>, caller: Caller) -> Result<Response, ApiError> {
     listed(&app, &caller, None).await
 }
 
@@ -43,13 +45,15 @@ pub async fn listed(
     app: &App,
     caller: &Caller,
     workspace: Option<WorkspaceId>,
-) -> Result<Json<Value>, ApiError> {
-    let connections = app.store.list_connections(caller.reach(), workspace).await?;
-    let records = connections
-        .iter()
-        .map(|connection| shown(app, connection, &[]))
-        .collect();
-    Ok(Json(views::list(records, None, None)))
+) -> Result<Response, ApiError> {
+    let (store, reach) = (app.store.clone(), caller.reach());
+    let next = move |mark| {
+        let (store, reach) = (store.clone(), reach.clone());
+        async move { store.some_connections(reach, workspace, mark).await }
+    };
+    let with = Arc::clone(app);
+    let show = move |connection: &Connection| shown(&with, connection, &[]);
+    lists::whole(app, caller, next, show).await
 }
 
 /// `POST /connections`

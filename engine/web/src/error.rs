@@ -338,6 +338,10 @@ impl From<StoreError> for ApiError {
                 code: "conflict",
                 message: format!("{message}."),
             },
+            StoreError::Full(message) => Self::Conflict {
+                code: "full",
+                message: format!("{message}."),
+            },
             StoreError::NotFound(what) => Self::NotFound(what),
             StoreError::OverQuota(over) => Self::OverQuota(over),
             StoreError::BadCursor => Self::invalid("cursor", "is not one that this list gave"),

@@ -51,6 +51,7 @@ mod ingest;
 mod integrations;
 mod keys;
 mod limits;
+mod lists;
 mod live;
 mod machine_keys;
 mod mappings;

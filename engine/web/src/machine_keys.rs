@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use heddle_core::id::{OrganisationId, WorkspaceId};
 use heddle_core::secret::Secret;
 use heddle_core::time::Timestamp;
-use heddle_store::{MachineKey, Reach};
+use heddle_store::{MachineKey, Reach, StoreError};
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
@@ -177,7 +177,7 @@ pub async fn create(
     if !caller.permissions().has_all(permissions_of(&key)) {
         return Err(BEYOND);
     }
-    app.store.create_machine_key(key.clone()).await?;
+    app.store.create_machine_key(key.clone()).await.map_err(no_room)?;
     let secret_key = key.secret.reveal().to_owned();
     let key = KeyView::new(key, now);
     Ok((StatusCode::CREATED, Json(Made { key, secret_key })))
@@ -204,6 +204,19 @@ pub async fn revoke(
         .await?;
     let revoked = revoked.ok_or(NO_KEY)?;
     Ok(Json(Revoked { revoked }))
+}
+
+fn no_room(error: StoreError) -> ApiError {
+    match error {
+        StoreError::Full(_) => ApiError::Conflict {
+            code: "too_many_machine_keys",
+            message: format!(
+                "An organization has at most {} machine keys; revoke one.",
+                heddle_store::MAX_MACHINE_KEYS
+            ),
+        },
+        other => other.into(),
+    }
 }
 
 const BEYOND: ApiError =

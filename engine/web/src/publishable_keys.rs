@@ -174,7 +174,7 @@ fn seconds(value: &Value, least: u64, most: u64) -> Result<Duration, String> {
 
 fn no_room(error: StoreError) -> ApiError {
     match error {
-        StoreError::Conflict(_) => ApiError::Conflict {
+        StoreError::Full(_) => ApiError::Conflict {
             code: "too_many_publishable_keys",
             message: format!(
                 "A workspace has at most {} publishable keys; delete one.",

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use heddle_core::condition::Condition;
 use heddle_core::connection::Connection;
 use heddle_core::event::{is_label, is_resource};
@@ -20,6 +21,7 @@ use crate::App;
 use crate::caller::Caller;
 use crate::error::{ApiError, Problem};
 use crate::extract::{Form, Ids, Members, Parameters, boolean, id, object, text, text_where};
+use crate::lists;
 use crate::ordering;
 use crate::views;
 use crate::workspaces;
@@ -46,7 +48,7 @@ pub async fn list(
     State(app): State<App>,
     caller: Caller,
     parameters: Parameters,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     listed(&app, &caller, None, &parameters).await
 }
 
@@ -56,19 +58,19 @@ pub async fn listed(
     caller: &Caller,
     workspace: Option<WorkspaceId>,
     parameters: &Parameters,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let filter = RuleFilter {
         workspace,
         event: parameters.owned("event"),
         resource: parameters.owned("resource"),
         resource_id: parameters.owned("resource_id"),
     };
-    let rules = app.store.list_rules(caller.reach(), filter).await?;
-    Ok(Json(views::list(
-        rules.iter().map(views::rule).collect(),
-        None,
-        None,
-    )))
+    let (store, reach) = (app.store.clone(), caller.reach());
+    let next = move |mark| {
+        let (store, reach, filter) = (store.clone(), reach.clone(), filter.clone());
+        async move { store.some_rules(reach, filter, mark).await }
+    };
+    lists::whole(app, caller, next, views::rule).await
 }
 
 /// `POST /rules`

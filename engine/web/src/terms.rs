@@ -188,7 +188,7 @@ async fn create(
         .create_term(entry.clone())
         .await
         .map_err(|error| match error {
-            StoreError::Conflict(why) if !why.contains("already") => ApiError::Conflict {
+            StoreError::Full(why) => ApiError::Conflict {
                 code: "catalog_full",
                 message: format!("{why}."),
             },

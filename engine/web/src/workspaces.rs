@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use heddle_core::id::{PublishableKeyId, WorkspaceId};
 use heddle_store::{EventFilter, PublishableKey, Workspace, WorkspaceDeletion};
 use http::StatusCode;
@@ -13,18 +14,18 @@ use crate::caller::Caller;
 use crate::error::ApiError;
 use crate::extract::{Form, Ids, Members, Parameters, text, text_where};
 use crate::permission::Permission;
-use crate::{connections, events, keys, rules, views};
+use crate::{connections, events, keys, lists, rules, views};
 
 const NO_WORKSPACE: ApiError = ApiError::NotFound("workspace");
 
 /// `GET /workspaces`
-pub async fn list(State(app): State<App>, caller: Caller) -> Result<Json<Value>, ApiError> {
-    let workspaces = app.store.list_workspaces(caller.reach()).await?;
-    Ok(Json(views::list(
-        workspaces.iter().map(views::workspace).collect(),
-        None,
-        None,
-    )))
+pub async fn list(State(app): State<App>, caller: Caller) -> Result<Response, ApiError> {
+    let (store, reach) = (app.store.clone(), caller.reach());
+    let next = move |mark| {
+        let (store, reach) = (store.clone(), reach.clone());
+        async move { store.some_workspaces(reach, mark).await }
+    };
+    lists::whole(&app, &caller, next, views::workspace).await
 }
 
 /// `POST /workspaces`: with its publishable key.
@@ -143,7 +144,7 @@ pub async fn connections(
     State(app): State<App>,
     caller: Caller,
     Ids(id): Ids<WorkspaceId>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     own(&app, &caller, id).await?;
     connections::listed(&app, &caller, Some(id)).await
 }
@@ -154,7 +155,7 @@ pub async fn rules(
     caller: Caller,
     Ids(id): Ids<WorkspaceId>,
     parameters: Parameters,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     own(&app, &caller, id).await?;
     rules::listed(&app, &caller, Some(id), &parameters).await
 }

@@ -72,3 +72,35 @@ async fn a_revoked_key_is_seen_at_once_here_and_within_a_second_by_another_proce
         "a clock that was set back brings nothing back"
     );
 }
+
+#[tokio::test]
+async fn there_are_a_thousand_keys_at_most_and_one_that_has_ended_makes_room() {
+    let world = World::new();
+    let organisation = world.tenant("Academy").await.organisation;
+    let make = async |name: &str, at, expires_at| {
+        let key = MachineKey {
+            created_at: at,
+            expires_at,
+            ..machine_key(name, organisation)
+        };
+        world.store.create_machine_key(key).await
+    };
+    for n in 0..1_000_u32 {
+        let ends = (n == 7 || n == 8).then(|| later(u64::from(100 - n)));
+        make(&format!("mk_{n}"), NOW, ends).await.unwrap();
+    }
+    let refused = make("mk_more", NOW, None).await;
+    assert!(matches!(refused, Err(StoreError::Full(_))), "{refused:?}");
+    make("mk_more", later(95), None).await.unwrap();
+    let known = async |name: &str| world.store.machine_key(name, later(95)).await.unwrap().is_some();
+    assert!(
+        known("mk_7").await && !known("mk_8").await,
+        "the first that ended"
+    );
+    let other = world.tenant("Other").await.organisation;
+    world
+        .store
+        .create_machine_key(machine_key("mk_other", other))
+        .await
+        .unwrap();
+}

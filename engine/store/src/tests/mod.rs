@@ -45,6 +45,7 @@ mod tenancy;
 mod terms;
 mod upgrade;
 mod usage;
+mod walks;
 
 const NOW: Timestamp = Timestamp(1_774_000_000_000);
 const MASTER_KEY: [u8; 32] = [7; 32];
@@ -82,7 +83,48 @@ fn config(path: PathBuf) -> StoreConfig {
     }
 }
 
+/// All of a list, batch by batch; the second is how many batches it took.
+async fn all_of<T, F: Future<Output = Result<Batch<T>, StoreError>>>(
+    next: impl Fn(Option<Mark>) -> F,
+) -> Result<(Vec<T>, usize), StoreError> {
+    let (mut all, mut batches, mut mark) = (Vec::new(), 0, None);
+    loop {
+        let batch = next(mark).await?;
+        batches += 1;
+        all.extend(batch.records);
+        if batch.next.is_none() {
+            return Ok((all, batches));
+        }
+        assert_ne!(mark, batch.next, "it does not go on");
+        mark = batch.next;
+    }
+}
+
 impl Store {
+    async fn list_rules(&self, reach: impl Into<Reach>, filter: RuleFilter) -> Result<Vec<Rule>, StoreError> {
+        let reach = reach.into();
+        let some = |mark| self.some_rules(reach.clone(), filter.clone(), mark);
+        Ok(all_of(some).await?.0)
+    }
+
+    async fn list_connections(
+        &self,
+        reach: impl Into<Reach>,
+        workspace: Option<WorkspaceId>,
+    ) -> Result<Vec<Destination>, StoreError> {
+        let reach = reach.into();
+        Ok(
+            all_of(|mark| self.some_connections(reach.clone(), workspace, mark))
+                .await?
+                .0,
+        )
+    }
+
+    async fn list_workspaces(&self, reach: impl Into<Reach>) -> Result<Vec<Workspace>, StoreError> {
+        let reach = reach.into();
+        Ok(all_of(|mark| self.some_workspaces(reach.clone(), mark)).await?.0)
+    }
+
     /// Accepts events that have no key.
     async fn accept_events(&self, acceptances: Vec<Acceptance>) -> Result<Vec<EventRecord>, StoreError> {
         let emission = |acceptance| Emission {
@@ -192,7 +234,14 @@ impl World {
     }
 
     async fn rule(&self, destination: &Destination) -> Rule {
-        let rule = Rule {
+        let rule = self.rule_like(destination);
+        self.store.create_rule(rule.clone()).await.unwrap();
+        rule
+    }
+
+    /// A rule that is not made yet.
+    fn rule_like(&self, destination: &Destination) -> Rule {
+        Rule {
             id: RuleId::new(NOW, self.random()),
             workspace: destination.workspace,
             connection: destination.id,
@@ -209,9 +258,7 @@ impl World {
             created_by: "mk_test".into(),
             created_at: NOW,
             updated_at: NOW,
-        };
-        self.store.create_rule(rule.clone()).await.unwrap();
-        rule
+        }
     }
 
     fn event(&self, workspace: WorkspaceId, at: Timestamp) -> Event {

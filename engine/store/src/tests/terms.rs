@@ -40,6 +40,7 @@ async fn a_workspace_begins_with_one_event_type_and_gets_more() {
     let again = entry(&world, tenant.workspace, TermKind::EventType, "a.first");
     let refused = world.store.create_term(again).await;
     assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
+    // The same id is no key that is taken: nobody's ids are twice the same.
     let keys: Vec<String> = types(&world).await.into_iter().map(|entry| entry.key).collect();
     assert_eq!(keys, ["a.first", "contact.created", "z.last"]);
     let resources = world
@@ -110,7 +111,7 @@ async fn a_catalog_has_a_thousand_entries_of_a_kind_and_no_more() {
     let one_more = entry(&world, tenant.workspace, TermKind::Resource, "more");
     let refused = world.store.create_term(one_more).await;
     assert!(
-        matches!(refused, Err(StoreError::Conflict(text)) if text.contains("1000")),
+        matches!(refused, Err(StoreError::Full(text)) if text.contains("1000")),
         "{refused:?}"
     );
     let other = entry(&world, tenant.workspace, TermKind::EventType, "more");

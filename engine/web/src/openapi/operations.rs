@@ -491,7 +491,7 @@ fn keys() -> Vec<Operation> {
                                               "workspaces": [WORKSPACE], "expires_in_seconds": 86400}),
             )
             .gives::<CreatedMachineKey>(201)
-            .or(&[404]),
+            .or(&[404, 409]),
         delete("/keys/{access_key}", TAG, "revokeKey")
             .says("Revoke a machine key", "From then on its tokens are refused.")
             .gives::<Revoked>(200),

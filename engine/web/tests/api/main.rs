@@ -11,6 +11,7 @@ mod explain;
 mod ingest;
 mod isolation;
 mod limits;
+mod lists;
 mod mappings;
 mod ordering;
 mod plugin;
