@@ -19,6 +19,8 @@ use reqwest::Method;
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
+mod duties;
+
 /// What leads to the place.
 #[derive(Clone, Copy, Debug)]
 enum Scene {
@@ -36,6 +38,12 @@ enum Scene {
     Replay,
     /// An event has an idempotency key, and a day goes by.
     Forget,
+    /// A workspace keeps its events for a day, has an event and many more behind it, and a day goes by.
+    Prune,
+    /// A rule is deleted for which more waits than one step calls off.
+    DeleteRule,
+    /// A rule for which as much waits is led elsewhere.
+    MoveRule,
 }
 
 struct Row {
@@ -219,6 +227,76 @@ const ROWS: &[Row] = &[
         1..=1,
         "the key is forgotten, its event stays",
     ),
+    row(
+        Stop::BeforeCommit(Work::Prune),
+        (Scene::Prune, 1),
+        true,
+        1..=1,
+        "the step is undone, and done again",
+    ),
+    row(
+        Stop::AfterCommit(Work::Prune),
+        (Scene::Prune, 1),
+        false,
+        1..=1,
+        "what is deleted stays deleted, and the mark is behind it",
+    ),
+    row(
+        Stop::BeforeCommit(Work::Prune),
+        (Scene::Prune, 2),
+        false,
+        1..=1,
+        "the second step is undone, and done again",
+    ),
+    row(
+        Stop::BeforeCommit(Work::Reclaim),
+        (Scene::Prune, 1),
+        false,
+        1..=1,
+        "the pages are free still, and given back by the next start",
+    ),
+    row(
+        Stop::AfterCommit(Work::Reclaim),
+        (Scene::Prune, 1),
+        false,
+        1..=1,
+        "the next start gives back what is left",
+    ),
+    row(
+        Stop::BeforeCommit(Work::FollowUp),
+        (Scene::DeleteRule, 1),
+        true,
+        0..=0,
+        "the next start calls off what is left",
+    ),
+    row(
+        Stop::AfterCommit(Work::FollowUp),
+        (Scene::DeleteRule, 1),
+        true,
+        0..=0,
+        "the mark is part of its step",
+    ),
+    row(
+        Stop::BeforeCommit(Work::FollowUp),
+        (Scene::DeleteRule, 2),
+        true,
+        0..=0,
+        "the second step is undone, and done again",
+    ),
+    row(
+        Stop::BeforeCommit(Work::FollowUp),
+        (Scene::MoveRule, 1),
+        true,
+        1..=1,
+        "the next start moves what is left",
+    ),
+    row(
+        Stop::AfterCommit(Work::FollowUp),
+        (Scene::MoveRule, 1),
+        true,
+        1..=1,
+        "what is moved is in its new lane, once",
+    ),
 ];
 
 /// Rows that run at once.
@@ -259,9 +337,12 @@ async fn run(row: &'static Row) {
         Scene::EmitAtOnce => emit_at_once(row).await,
         Scene::StartAgain => start_again(row).await,
         Scene::Migrate => migrate(row).await,
-        Scene::Remove => remove(row).await,
-        Scene::Replay => replay(row).await,
-        Scene::Forget => forget(row).await,
+        Scene::Remove => duties::remove(row).await,
+        Scene::Replay => duties::replay(row).await,
+        Scene::Forget => duties::forget(row).await,
+        Scene::Prune => duties::prune(row).await,
+        Scene::DeleteRule => duties::delete_rule(row).await,
+        Scene::MoveRule => duties::move_rule(row).await,
     }
 }
 
@@ -536,97 +617,4 @@ fn first_version(home: &Home) -> String {
         params![event.as_bytes()],
     );
     event.to_string()
-}
-
-async fn remove(row: &Row) {
-    const PERSONAL: &str = "nina-the-person@academyflow.io";
-    let mut stage = Stage::set(row.arm(settings())).await;
-    let doomed = stage.api.workspace("Doomed").await;
-    let one = json!({"event": "of nobody", "payload": {"email": PERSONAL}, "workspace": doomed.id});
-    for _ in 0..6 {
-        let bulk = Value::Array(vec![one.clone(); 100]);
-        stage.api.post("/events/bulk", &bulk).await.expect(201);
-    }
-    let kept = stage.emit().await.expect("it does not die yet");
-    stage.api.wait_for_event(&kept, "completed").await;
-    let path = format!("/workspaces/{}", doomed.id);
-    let request = stage
-        .api
-        .request(Method::DELETE, &path)
-        .json(&json!({"confirm": "Doomed"}));
-    let request = request.bearer_auth(heddle_tests::token::machine(stage.api.keys()));
-    // Acknowledged or not: it dies right behind the tombstone.
-    let _ = stage.api.try_send(request).await;
-    row.died(&mut stage.engine).await;
-    stage.again().await;
-    stage.api.get(&path).await.expect_error(404);
-    until(
-        "the removal to end",
-        || async { stage.engine.log() },
-        |log| log.contains("nothing is left of a deleted workspace"),
-    )
-    .await;
-    assert_eq!(stage.history().await, BTreeSet::from([kept.clone()]));
-    row.allows(&kept, stage.ledger()[&kept]);
-    stage.engine.terminate().await;
-    assert!(stage.engine.ended().await.success());
-    let bytes = stage.engine.home().database_bytes();
-    let left = bytes
-        .windows(PERSONAL.len())
-        .any(|part| part == PERSONAL.as_bytes());
-    assert!(!left, "a payload is still on the disk");
-}
-
-async fn replay(row: &Row) {
-    let mut stage = Stage::set(row.arm(Settings::default().retrying("0s"))).await;
-    stage.receiver.always("/hook", Reply::status(404));
-    let mut events = BTreeSet::new();
-    for _ in 0..3 {
-        let event = stage.emit().await.expect("it does not die yet");
-        stage.api.wait_for_event(&event, "failed").await;
-        events.insert(event);
-    }
-    stage.receiver.always("/hook", Reply::status(200));
-    let body = json!({"workspace": stage.workspace.id, "rate": 1000, "paused": true});
-    let id = id_of(&stage.api.post("/replays", &body).await.expect(201)["replay"]);
-    let resume = stage.api.request(Method::POST, &format!("/replays/{id}/resume"));
-    let resume = resume.bearer_auth(heddle_tests::token::machine(stage.api.keys()));
-    // Acknowledged or not: it dies right behind it.
-    let _ = stage.api.try_send(resume).await;
-    row.died(&mut stage.engine).await;
-    stage.again().await;
-    let path = format!("/replays/{id}");
-    let ask = || async { stage.api.get(&path).await.expect(200) };
-    let done = until("the replay to end", ask, |replay| replay["status"] == "completed").await;
-    assert_eq!((&done["processed"], &done["replayed"]), (&json!(3), &json!(3)));
-    stage.settled().await;
-    assert_eq!(stage.history().await, events);
-    let ledger = stage.ledger();
-    for event in &events {
-        row.allows(event, ledger[event]);
-    }
-}
-
-async fn forget(row: &Row) {
-    let mut stage = Stage::set(settings()).await;
-    let event = stage.emit_once().await;
-    stage.api.wait_for_event(&event, "completed").await;
-    stage.engine.terminate().await;
-    assert!(stage.engine.ended().await.success());
-    let clock = stage.engine.home().scratch("clock", b"90000000");
-    let tomorrow = settings().with("CLOCK_OFFSET", clock.to_string_lossy());
-    // The start prunes at once; it may listen before it dies.
-    match stage.engine.home().try_serve(row.arm(tomorrow.clone())).await {
-        Ok(mut engine) => row.died(&mut engine).await,
-        Err(log) => row.is_in(&log),
-    }
-    stage.again().await;
-    assert_eq!(stage.history().await, BTreeSet::from([event.clone()]));
-    row.allows(&event, stage.ledger()[&event]);
-    stage.engine.terminate().await;
-    assert!(stage.engine.ended().await.success());
-    stage.engine.restart_as(tomorrow).await;
-    stage.api = stage.api.at(&stage.engine);
-    let anew = stage.emit_once().await;
-    assert_ne!(anew, event, "the key is past its day");
 }

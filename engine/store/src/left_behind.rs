@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::StoreError;
 use crate::records::RemovalStep;
+use crate::stop::{self, Work};
 use crate::writer::Effects;
 use crate::{Store, deliveries, lines, rules};
 
@@ -42,6 +43,7 @@ impl Store {
     /// Calls off, or moves, some of what a rule has left behind, in one transaction.
     pub async fn follow_up(&self, left: LeftBehind, now: Timestamp) -> Result<RemovalStep, StoreError> {
         self.write(STEP * 512, move |connection, effects| {
+            stop::commits(Work::FollowUp);
             follow_up(connection, effects, left, now)
         })
         .await

@@ -17,6 +17,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::error::StoreError;
 use crate::records::RemovalStep;
 use crate::removals::{ids, remove_attempts, remove_event};
+use crate::stop::{self, Work};
 use crate::{Store, columns, lines, replays};
 
 /// About as many rows are deleted in one step, and at most as many events looked at.
@@ -64,8 +65,11 @@ impl Store {
 
     /// Deletes some of what is overdue, in one transaction.
     pub async fn prune_some(&self, overdue: Overdue, now: Timestamp) -> Result<RemovalStep, StoreError> {
-        self.write(STEP * 512, move |connection, _| step(connection, overdue, now))
-            .await
+        self.write(STEP * 512, move |connection, _| {
+            stop::commits(Work::Prune);
+            step(connection, overdue, now)
+        })
+        .await
     }
 }
 

@@ -6,6 +6,7 @@ use rusqlite::Connection;
 use crate::Store;
 use crate::error::StoreError;
 use crate::records::RemovalStep;
+use crate::stop::{self, Work};
 
 /// Pages that one step gives back.
 const STEP: u64 = 256;
@@ -38,7 +39,11 @@ impl Store {
     /// Gives some free pages back to the disk, in one transaction, unless there are few. The file gets
     /// shorter with the next checkpoint.
     pub async fn reclaim_some(&self) -> Result<RemovalStep, StoreError> {
-        self.write(1 << 20, |connection, _| reclaim(connection)).await
+        self.write(1 << 20, |connection, _| {
+            stop::commits(Work::Reclaim);
+            reclaim(connection)
+        })
+        .await
     }
 
     /// Moves what is in the log into the database as far as nobody is held up by it.

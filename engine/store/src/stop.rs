@@ -46,11 +46,17 @@ pub enum Work {
     Remove,
     /// Deletes idempotency keys past their day.
     Forget,
+    /// Deletes some of the history that is past its time.
+    Prune,
+    /// Gives some free pages back to the disk.
+    Reclaim,
+    /// Calls off, or moves, some of what a rule has left behind.
+    FollowUp,
 }
 
 impl Work {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Accept,
         Self::Claim,
         Self::Record,
@@ -58,6 +64,9 @@ impl Work {
         Self::Replay,
         Self::Remove,
         Self::Forget,
+        Self::Prune,
+        Self::Reclaim,
+        Self::FollowUp,
     ];
 }
 
@@ -107,6 +116,9 @@ impl fmt::Display for Work {
             Self::Replay => "replay",
             Self::Remove => "remove",
             Self::Forget => "forget",
+            Self::Prune => "prune",
+            Self::Reclaim => "reclaim",
+            Self::FollowUp => "follow_up",
         })
     }
 }
