@@ -110,7 +110,7 @@ fn track_event(delivery: &Delivery, http: &mut Http) -> Result<Receipt, Stop> {
         None => event.event.clone(),
     };
     within(MAX_EVENT_NAME_BYTES, name.len(), "bytes of the event's name")?;
-    let mut properties = event.payload.clone();
+    let mut properties = event.payload().clone();
     if let Some(members) = properties.as_object_mut() {
         members.retain(|key, _| !DIVERSIONS.contains(&key.as_str()));
     }

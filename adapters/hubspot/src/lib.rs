@@ -96,7 +96,7 @@ fn send_event(delivery: &Delivery, http: &mut Http) -> Result<Receipt, Stop> {
         Some(mapped) => mapped,
         None => {
             let found = answer(http.send(Request::get(definition))?)?;
-            defined(&found, &delivery.event.payload)
+            defined(&found, delivery.event.payload())
         }
     };
     let event = json!({

@@ -98,7 +98,7 @@ fn track_event(delivery: &Delivery, api: &mut Api) -> Result<Receipt, Stop> {
         "/events",
         // The event's own time, in seconds: by this Intercom knows a duplicate.
         &json!({"event_name": name, "created_at": event.created_at / 1_000, "id": contact,
-            "metadata": metadata(&event.payload)}),
+            "metadata": metadata(event.payload())}),
     )?;
     if !tracked.is_success() {
         return Err(refusal(&tracked).into());

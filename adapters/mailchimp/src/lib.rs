@@ -148,7 +148,7 @@ fn track_event(delivery: &Delivery, http: &mut Http) -> Result<Receipt, Stop> {
         Value::Null | Value::Array(_) | Value::Object(_) => None,
         value => Some((key.clone(), text_of(value, "").into())),
     };
-    let payload = delivery.event.payload.as_object().into_iter().flatten();
+    let payload = delivery.event.payload().as_object().into_iter().flatten();
     let properties: Map<String, Value> = payload.filter_map(scalar).collect();
     let event = json!({
         "name": name, "properties": properties, "occurred_at": delivery.event.created_at_text(),

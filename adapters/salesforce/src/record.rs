@@ -77,7 +77,7 @@ fn fields(delivery: &Delivery) -> Result<Map<String, Value>, Failure> {
     let mut fields = Map::new();
     for (key, value) in data {
         let value = match value {
-            Value::String(template) => render(&template, &delivery.event.payload, Escape::None)?.into(),
+            Value::String(template) => render(&template, delivery.event.payload(), Escape::None)?.into(),
             value => value,
         };
         fields.insert(name(&key)?, value);

@@ -1,5 +1,7 @@
 //! What Heddle tells an adapter. None of it holds a secret.
 
+use std::cell::OnceCell;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -40,13 +42,20 @@ pub struct Event {
     pub resource_id: Option<String>,
     /// When it was accepted, in milliseconds since the epoch.
     pub created_at: i64,
-    /// What the emitter has to say: a JSON object.
-    pub payload: Value,
     /// The payload byte for byte as it was emitted: its order of keys and its spelling of numbers.
     pub payload_text: String,
+    /// Its value, once somebody has asked for it.
+    payload: OnceCell<Value>,
 }
 
 impl Event {
+    /// What the emitter has to say: a JSON object.
+    pub fn payload(&self) -> &Value {
+        // Its syntax was checked with the rest of the input.
+        self.payload
+            .get_or_init(|| serde_json::from_str(&self.payload_text).unwrap_or_default())
+    }
+
     /// When it was accepted, as `2026-03-21T23:59:59.500Z`.
     pub fn created_at_text(&self) -> String {
         iso_8601_text(self.created_at)
@@ -75,7 +84,7 @@ impl Delivery {
 
     /// A template among the rule's inputs, rendered from the payload's root.
     pub fn template(&self, key: &str, escape: Escape) -> Result<String, Failure> {
-        render(&self.input(key)?, &self.event.payload, escape)
+        render(&self.input(key)?, self.event.payload(), escape)
     }
 
     /// The address of the person that the event is about: the mapped field `email`, or else the
@@ -89,7 +98,7 @@ impl Delivery {
     /// a failure for one that is none.
     pub fn optional_email(&self) -> Result<Option<String>, Failure> {
         let found = self.fields.get("email").filter(|value| !value.is_null());
-        match found.or_else(|| self.event.payload.get("email")) {
+        match found.or_else(|| self.event.payload().get("email")) {
             Some(Value::String(text)) if !text.trim().is_empty() => address(text).map(Some),
             _ => Ok(None),
         }
@@ -172,59 +181,71 @@ impl Query {
     }
 }
 
-// The inputs are taken apart by hand: derived readers would be a tenth of a small component.
+// Most of the inputs is taken apart by hand: derived readers would be a tenth of a small component.
 
 impl Delivery {
     pub(crate) fn read(input: &str) -> Result<Self, Failure> {
-        let raw: Raw = serde_json::from_str(input).map_err(unreadable)?;
-        let mut input: Value = serde_json::from_str(input).map_err(unreadable)?;
-        let (mut delivery, mut event) = (input["delivery"].take(), input["event"].take());
+        let mut input: Input<'_> = serde_json::from_str(input).map_err(unreadable)?;
+        let (mut delivery, event) = (input.delivery, input.event);
         Ok(Self {
             id: take_text(&mut delivery, "id"),
             attempt: delivery["attempt"].as_u64().unwrap_or(1),
             sent_at: delivery["sent_at"].as_i64().unwrap_or(0),
             event: Event {
-                id: take_text(&mut event, "id"),
-                event: take_text(&mut event, "event"),
-                resource: take_text(&mut event, "resource"),
-                resource_id: Some(take_text(&mut event, "resource_id")).filter(|id| !id.is_empty()),
-                created_at: event["created_at"].as_i64().unwrap_or(0),
-                payload: event["payload"].take(),
-                payload_text: raw.event.payload.get().to_owned(),
+                id: event.id,
+                event: event.event,
+                resource: event.resource,
+                resource_id: event.resource_id.filter(|id| !id.is_empty()),
+                created_at: event.created_at,
+                payload_text: event.payload.get().to_owned(),
+                payload: OnceCell::new(),
             },
-            action: take_text(&mut input, "action"),
-            inputs: take_map(&mut input, "inputs"),
-            fields: take_map(&mut input, "fields"),
-            connection: Connection::read(&mut input),
+            action: input.action,
+            inputs: input.inputs,
+            fields: input.fields,
+            connection: Connection::take(&mut input.connection),
         })
     }
 }
 
-/// Finds the payload's own text.
+/// The input of `deliver`. The payload, which may be long, is read when it is asked for.
 #[derive(Deserialize)]
-struct Raw<'a> {
+struct Input<'a> {
+    delivery: Value,
     #[serde(borrow)]
-    event: RawEvent<'a>,
+    event: EventInput<'a>,
+    action: String,
+    inputs: Map<String, Value>,
+    fields: Map<String, Value>,
+    connection: Value,
 }
 
 #[derive(Deserialize)]
-struct RawEvent<'a> {
+struct EventInput<'a> {
+    id: String,
+    event: String,
+    resource: String,
+    resource_id: Option<String>,
+    created_at: i64,
     #[serde(borrow)]
     payload: &'a RawValue,
 }
 
 impl Connection {
-    /// Takes the connection out of any input.
+    /// Takes the connection out of the input of a function other than `deliver`.
     pub(crate) fn read(input: &mut Value) -> Self {
-        let mut connection = input["connection"].take();
+        Self::take(&mut input["connection"])
+    }
+
+    fn take(connection: &mut Value) -> Self {
         let credentials = connection["credentials"]
             .as_array()
             .map(Vec::as_slice)
             .unwrap_or_default();
         let credentials = credentials.iter().filter_map(scalar_text).collect();
         Self {
-            id: take_text(&mut connection, "id"),
-            settings: take_map(&mut connection, "settings"),
+            id: take_text(connection, "id"),
+            settings: take_map(connection, "settings"),
             credentials,
         }
     }
@@ -314,7 +335,7 @@ mod tests {
             .payload_text(r#"{"b": 1.10, "a":{"c":1e2}}"#)
             .delivery();
         assert_eq!(delivery.event.payload_text, r#"{"b": 1.10, "a":{"c":1e2}}"#);
-        assert_eq!(delivery.event.payload["a"]["c"], 100.0);
+        assert_eq!(delivery.event.payload()["a"]["c"], 100.0);
     }
 
     #[test]

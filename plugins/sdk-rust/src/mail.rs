@@ -40,7 +40,7 @@ impl Delivery {
     /// The payload's members, and the mapped fields in the place of those of the same name: what the
     /// text of a mail is filled from.
     pub fn members(&self) -> Map<String, Value> {
-        let mut members = self.event.payload.as_object().cloned().unwrap_or_default();
+        let mut members = self.event.payload().as_object().cloned().unwrap_or_default();
         members.extend(self.fields.clone());
         members
     }

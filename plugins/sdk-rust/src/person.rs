@@ -23,7 +23,7 @@ impl Delivery {
     /// The person that the payload speaks of.
     pub fn person(&self) -> Person {
         let member = |key: &str| {
-            let text = text_of(self.event.payload.get(key)?, " ");
+            let text = text_of(self.event.payload().get(key)?, " ");
             Some(text.trim().to_owned()).filter(|text| !text.is_empty())
         };
         let (mut first, mut last, name) = (member("first_name"), member("last_name"), member("name"));
