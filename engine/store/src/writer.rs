@@ -6,12 +6,16 @@
 //! SQLite copies every page that is changed within a savepoint: only when one of them fails is their
 //! transaction undone, and each run anew in a savepoint.
 //!
+//! Where much is to be done, a group waits until two milliseconds after the one before ([`Rhythm`]): larger
+//! groups take less of disk and processor for each command.
+//!
 //! A transaction that is lost (the disk is full, the file is locked) fails every command of its group
 //! and nothing else: the thread goes on with the next.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use heddle_core::id::{ConnectionId, RuleId, SessionId, WorkspaceId};
 use heddle_core::time::Timestamp;
@@ -35,6 +39,13 @@ const GROUP: usize = 256;
 
 /// The most bytes of one commit, as the commands estimate themselves.
 const GROUP_BYTES: usize = 8 << 20;
+
+/// A group of so many commands is followed by others: the next one waits for more to come together.
+const CROWD: usize = 8;
+
+/// How far apart groups begin then. A commit writes whole pages, the same ones for few commands as for
+/// many, and syncs once.
+const APART: Duration = Duration::from_millis(2);
 
 /// What others must learn once a command is committed.
 #[derive(Default)]
@@ -384,11 +395,14 @@ struct Thread {
 impl Thread {
     fn run(self, mut waiting: mpsc::Receiver<Message>) {
         let mut next = waiting.blocking_recv();
+        let mut rhythm = Rhythm::new();
         while let Some(message) = next.take() {
             match message {
                 Message::Command(first) => {
                     let group;
+                    std::thread::sleep(rhythm.pause(Instant::now()));
                     (group, next) = gather(first, &mut waiting);
+                    rhythm.begins(Instant::now(), group.len());
                     // Whatever fails in here, the next group gets its turn: a transaction that is left
                     // open is rolled back when the next one cannot begin.
                     let _ = catch_unwind(AssertUnwindSafe(|| self.commit(group)));
@@ -538,6 +552,34 @@ impl Thread {
     }
 }
 
+/// When groups begin: at once where there is little to do, apart from each other where there is much.
+struct Rhythm {
+    began: Instant,
+    commands: usize,
+}
+
+impl Rhythm {
+    fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            commands: 0,
+        }
+    }
+
+    /// How long to wait before the next group.
+    fn pause(&self, now: Instant) -> Duration {
+        if self.commands < CROWD {
+            return Duration::ZERO;
+        }
+        APART.saturating_sub(now.saturating_duration_since(self.began))
+    }
+
+    /// A group of so many commands begins.
+    fn begins(&mut self, now: Instant, commands: usize) {
+        (self.began, self.commands) = (now, commands);
+    }
+}
+
 /// The commands that wait, up to a group's limits, and the message that ended the gathering.
 fn gather(
     first: Box<dyn Command>,
@@ -556,4 +598,21 @@ fn gather(
         }
     }
     (group, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_keep_apart_only_while_many_commands_come() {
+        let start = Instant::now();
+        let mut rhythm = Rhythm::new();
+        assert_eq!(rhythm.pause(start), Duration::ZERO);
+        rhythm.begins(start, CROWD - 1);
+        assert_eq!(rhythm.pause(start), Duration::ZERO);
+        rhythm.begins(start, CROWD);
+        assert_eq!(rhythm.pause(start + APART / 4), APART / 4 * 3);
+        assert_eq!(rhythm.pause(start + APART * 3), Duration::ZERO);
+    }
 }
