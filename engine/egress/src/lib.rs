@@ -103,7 +103,7 @@ impl Default for EgressConfig {
             max_response_bytes: 1024 * 1024,
             answers_bytes: 64 * 1024 * 1024,
             max_request_bytes: 1024 * 1024,
-            max_idle_per_host: 256,
+            max_idle_per_host: 1024,
             idle_timeout: Duration::from_secs(50),
         }
     }

@@ -1,5 +1,6 @@
 //! The machine's clock and randomness, which the rest of Heddle is given.
 
+use std::cell::RefCell;
 #[cfg(debug_assertions)]
 use std::net::IpAddr;
 #[cfg(debug_assertions)]
@@ -71,12 +72,43 @@ pub fn names() -> Option<Arc<dyn Resolve>> {
     None
 }
 
-/// Fills `buffer` from the operating system's generator.
+/// Fills `buffer` from the operating system's generator. Each thread has a small stock, so that not
+/// every id is a system call; what was taken out of it is wiped.
 ///
 /// # Panics
 /// When the operating system has no randomness to give, without which no key would be safe.
 pub fn entropy(buffer: &mut [u8]) {
-    getrandom::fill(buffer).expect("the operating system gives randomness");
+    STOCK.with_borrow_mut(|stock| stock.fill(buffer));
+}
+
+thread_local! {
+    static STOCK: RefCell<Stock> = const { RefCell::new(Stock { bytes: [0; 512], left: 0 }) };
+}
+
+/// Random bytes that nobody has seen.
+struct Stock {
+    bytes: [u8; 512],
+    left: usize,
+}
+
+impl Stock {
+    fn fill(&mut self, buffer: &mut [u8]) {
+        let system = |bytes: &mut [u8]| {
+            getrandom::fill(bytes).expect("the operating system gives randomness");
+        };
+        if buffer.len() > self.bytes.len() {
+            return system(buffer);
+        }
+        if self.left < buffer.len() {
+            system(&mut self.bytes);
+            self.left = self.bytes.len();
+        }
+        let rest = self.left - buffer.len();
+        let taken = &mut self.bytes[rest..self.left];
+        buffer.copy_from_slice(taken);
+        taken.fill(0);
+        self.left = rest;
+    }
 }
 
 /// Random bytes.
@@ -84,4 +116,21 @@ pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     entropy(&mut bytes);
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_random_byte_is_given_twice() {
+        let mut seen = std::collections::HashSet::new();
+        for _ in 0..200 {
+            assert!(seen.insert(random::<10>()));
+        }
+        let mut long = [0; 2_000];
+        entropy(&mut long);
+        assert!(long.chunks(10).all(|chunk| chunk != [0; 10]));
+        STOCK.with_borrow(|stock| assert!(stock.bytes[stock.left..].iter().all(|byte| *byte == 0)));
+    }
 }

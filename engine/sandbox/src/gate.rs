@@ -9,6 +9,10 @@ use wasmtime::Engine;
 /// One tick of the epoch, the unit in which a guest's time is counted.
 const TICK: Duration = Duration::from_millis(1);
 
+/// After so many ticks without a call the clock rests. Waking it for the next call costs more than a few
+/// ticks that nobody needs.
+const REST: u32 = 20;
+
 /// Stands in front of the pool, whose exhaustion would be an error.
 pub(crate) struct Gate {
     state: Mutex<State>,
@@ -20,6 +24,8 @@ struct State {
     free: u32,
     total: u32,
     waiting: u32,
+    /// Ticks since the last call.
+    quiet_ticks: u32,
     ticker_parked: bool,
     closed: bool,
 }
@@ -35,6 +41,7 @@ impl Gate {
                 free: total,
                 total,
                 waiting: 0,
+                quiet_ticks: REST,
                 ticker_parked: false,
                 closed: false,
             }),
@@ -61,17 +68,21 @@ impl Gate {
             }
         }
         state.free -= 1;
+        state.quiet_ticks = 0;
         if state.ticker_parked {
             self.stirred.notify_one();
         }
         Some(Permit(self))
     }
 
-    /// Waits until it is time to tick; false when there is nothing more to tick for. Without a
-    /// call under way it sleeps: an idle server does not wake a thousand times a second.
+    /// Waits until it is time to tick; false when there is nothing more to tick for. When there was no
+    /// call for a while it sleeps: an idle server does not wake a thousand times a second.
     fn next_tick(&self) -> bool {
         let mut state = self.lock();
-        while state.free == state.total && !state.closed {
+        if state.free == state.total {
+            state.quiet_ticks = state.quiet_ticks.saturating_add(1);
+        }
+        while state.quiet_ticks >= REST && !state.closed {
             state.ticker_parked = true;
             state = self.stirred.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.ticker_parked = false;
