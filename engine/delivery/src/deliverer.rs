@@ -1,6 +1,6 @@
 //! The deliverer: takes one claimed delivery from its row to its recorded attempt.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -51,7 +51,6 @@ pub struct Deliverer {
     parts: Parts,
     feed: broadcast::Sender<Arc<Attempted>>,
     prepared: Mutex<HashMap<ConnectionId, Arc<Prepared>>>,
-    held: Mutex<HashSet<DeliveryId>>,
 }
 
 /// A connection with everything that can be worked out once.
@@ -71,22 +70,12 @@ impl Deliverer {
             parts,
             feed,
             prepared: Mutex::default(),
-            held: Mutex::default(),
         }
     }
 
-    /// The deliveries whose attempt is under way or waits to be recorded.
-    pub fn held(&self) -> HashSet<DeliveryId> {
-        self.holding().clone()
-    }
-
-    fn holding(&self) -> std::sync::MutexGuard<'_, HashSet<DeliveryId>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Makes one attempt and records it. Gives what it says of the destination.
-    pub async fn deliver(&self, claimed: Claimed, claim: Option<Claim>) -> Sign {
-        let _held = Held::new(self, claimed.delivery);
+    /// Makes one attempt and records it. Between the two it tells what the attempt says of the
+    /// destination, which can have the next one while this one is being recorded.
+    pub async fn deliver(&self, claimed: Claimed, claim: Option<Claim>, answered: impl FnOnce(Sign)) {
         stop::at(Stop::BeforeRequest);
         let started_at = self.parts.clock.now();
         let (prepared, conversation, outcome) = match self.prepare(claimed.connection).await {
@@ -104,7 +93,7 @@ impl Deliverer {
         };
         let finished_at = self.parts.clock.now();
         let attempt = self.attempt(&claimed, conversation, &outcome, started_at, finished_at);
-        let sign = Sign::of(&outcome, attempt.status);
+        answered(Sign::of(&outcome, attempt.status));
         let schedule = prepared
             .as_ref()
             .map_or_else(|| Arc::clone(&self.parts.schedule), |p| Arc::clone(&p.schedule));
@@ -118,7 +107,7 @@ impl Deliverer {
         });
         stop::at(Stop::AfterRequest);
         let Some(state) = self.record(&record).await else {
-            return sign;
+            return;
         };
         if self.feed.receiver_count() > 0 {
             let name = prepared.map(|prepared| prepared.connection.name.clone());
@@ -138,7 +127,6 @@ impl Deliverer {
             // They may have gone meanwhile.
             let _ = self.feed.send(Arc::new(attempted));
         }
-        sign
     }
 
     async fn converse(
@@ -312,22 +300,6 @@ impl Deliverer {
         let mut bytes = [0; 8];
         (self.parts.entropy)(&mut bytes);
         u64::from_le_bytes(bytes)
-    }
-}
-
-/// Keeps a delivery held until its attempt ends, by a panic too.
-struct Held<'a>(&'a Deliverer, DeliveryId);
-
-impl<'a> Held<'a> {
-    fn new(deliverer: &'a Deliverer, delivery: DeliveryId) -> Self {
-        deliverer.holding().insert(delivery);
-        Self(deliverer, delivery)
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        self.0.holding().remove(&self.1);
     }
 }
 

@@ -46,7 +46,7 @@ const REMEMBERED: usize = 100_000;
 
 /// Runs until `stop`.
 pub async fn run(parts: Parts, deliverer: Arc<Deliverer>, tasks: TaskTracker, stop: CancellationToken) {
-    let (ended, mut endings) = mpsc::unbounded_channel();
+    let (news, mut endings) = mpsc::unbounded_channel();
     let mut dispatcher = Dispatcher {
         lanes: Lanes::new(parts.limits.in_flight),
         homes: HashMap::new(),
@@ -54,7 +54,7 @@ pub async fn run(parts: Parts, deliverer: Arc<Deliverer>, tasks: TaskTracker, st
         parts: parts.clone(),
         deliverer,
         tasks,
-        ended,
+        news,
     };
     loop {
         let now = parts.clock.now();
@@ -63,8 +63,8 @@ pub async fn run(parts: Parts, deliverer: Arc<Deliverer>, tasks: TaskTracker, st
             // waits: an old backlog must not go before everybody else for ever.
             dispatcher.lanes.due(connection, due_at.max(now));
         }
-        while let Ok(ending) = endings.try_recv() {
-            dispatcher.ended(&ending, now);
+        while let Ok(news) = endings.try_recv() {
+            dispatcher.learn(&news, now);
         }
         if dispatcher.round(now).await && !stop.is_cancelled() {
             continue;
@@ -81,9 +81,9 @@ pub async fn run(parts: Parts, deliverer: Arc<Deliverer>, tasks: TaskTracker, st
             () = stop.cancelled() => return,
             () = parts.store.due().notified() => {}
             () = parts.pacer.room_may_have_grown() => {}
-            ending = endings.recv() => {
-                if let Some(ending) = ending {
-                    dispatcher.ended(&ending, parts.clock.now());
+            news = endings.recv() => {
+                if let Some(news) = news {
+                    dispatcher.learn(&news, parts.clock.now());
                 }
             }
             () = tokio::time::sleep(sleep) => {}
@@ -95,7 +95,7 @@ struct Dispatcher {
     parts: Parts,
     deliverer: Arc<Deliverer>,
     tasks: TaskTracker,
-    ended: mpsc::UnboundedSender<Ending>,
+    news: mpsc::UnboundedSender<News>,
     lanes: Lanes,
     /// Whose each connection is: that never changes.
     homes: HashMap<ConnectionId, WorkspaceId>,
@@ -114,20 +114,34 @@ struct Plan {
     held_until: Option<Timestamp>,
 }
 
-/// A claimed delivery's end.
-struct Ending {
-    connection: ConnectionId,
-    trip: Option<Trip>,
-    sign: Sign,
+/// What becomes of a claimed delivery.
+enum News {
+    /// Its destination is done with it, and does as the sign says.
+    Answered {
+        connection: ConnectionId,
+        trip: Option<Trip>,
+        sign: Sign,
+    },
+    /// It is recorded.
+    Ended { connection: ConnectionId },
 }
 
 impl Dispatcher {
-    fn ended(&mut self, ending: &Ending, now: Timestamp) {
-        self.lanes.ended(ending.connection);
-        if let Some(trip) = &ending.trip
-            && self.parts.pacer.destinations().ended(trip, ending.sign, now)
-        {
-            self.lanes.due(ending.connection, now);
+    fn learn(&mut self, news: &News, now: Timestamp) {
+        match news {
+            News::Answered {
+                connection,
+                trip,
+                sign,
+            } => {
+                self.lanes.answered(*connection);
+                if let Some(trip) = trip
+                    && self.parts.pacer.destinations().ended(trip, *sign, now)
+                {
+                    self.lanes.due(*connection, now);
+                }
+            }
+            News::Ended { connection } => self.lanes.ended(*connection),
         }
     }
 
@@ -309,20 +323,47 @@ impl Dispatcher {
             destinations.claimed(connection, account, claimed.state.forced)
         });
         let claim = account.map(|account| pacer.claim(account));
-        let ending = Ending {
+        let mut reporter = Reporter {
+            news: self.news.clone(),
             connection: claimed.connection,
-            trip,
-            sign: Sign::None,
+            under_way: Some(trip),
         };
-        // Sent however the attempt ends, by a panic too, so that no lane leaks its room.
-        let mut ending = OnDrop(self.ended.clone(), Some(ending));
         let deliverer = Arc::clone(&self.deliverer);
         self.tasks.spawn(async move {
-            let sign = deliverer.deliver(claimed, claim).await;
-            if let Some(ending) = &mut ending.1 {
-                ending.sign = sign;
-            }
+            let answered = |sign| reporter.answered(sign);
+            deliverer.deliver(claimed, claim, answered).await;
         });
+    }
+}
+
+/// Tells the dispatcher how a delivery goes: when it is dropped at the latest, after a panic too, so
+/// that no lane leaks its room.
+struct Reporter {
+    news: mpsc::UnboundedSender<News>,
+    connection: ConnectionId,
+    /// `None` once its destination is done with it.
+    under_way: Option<Option<Trip>>,
+}
+
+impl Reporter {
+    fn answered(&mut self, sign: Sign) {
+        if let Some(trip) = self.under_way.take() {
+            let connection = self.connection;
+            // The dispatcher may have stopped.
+            let _ = self.news.send(News::Answered {
+                connection,
+                trip,
+                sign,
+            });
+        }
+    }
+}
+
+impl Drop for Reporter {
+    fn drop(&mut self) {
+        self.answered(Sign::None);
+        let connection = self.connection;
+        let _ = self.news.send(News::Ended { connection });
     }
 }
 
@@ -366,16 +407,6 @@ where
         claims.push(alone);
     }
     claims
-}
-
-struct OnDrop(mpsc::UnboundedSender<Ending>, Option<Ending>);
-
-impl Drop for OnDrop {
-    fn drop(&mut self) {
-        if let Some(ending) = self.1.take() {
-            let _ = self.0.send(ending);
-        }
-    }
 }
 
 #[cfg(test)]

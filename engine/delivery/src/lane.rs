@@ -48,7 +48,10 @@ enum Standing {
 #[derive(Debug, Default)]
 struct Lane {
     workspace: Option<WorkspaceId>,
+    /// Asked for, or with the destination.
     in_flight: usize,
+    /// The destination is done with them, and they are being recorded.
+    recording: usize,
     standing: Standing,
 }
 
@@ -237,19 +240,26 @@ impl Lanes {
         }
     }
 
-    /// One delivery of the lane ended.
-    pub fn ended(&mut self, connection: ConnectionId) {
-        let Some(lane) = self.lanes.get_mut(&connection) else {
+    /// The destination is done with one delivery of the lane: the lane has room for another. Its place
+    /// among all is free when it has [`Self::ended`].
+    pub fn answered(&mut self, connection: ConnectionId) {
+        let Some(lane) = self.lanes.get_mut(&connection).filter(|lane| lane.in_flight > 0) else {
             return;
         };
-        if lane.in_flight > 0 {
-            lane.in_flight -= 1;
-            let standing = lane.standing;
-            self.give_back(connection, 1, false);
-            if let Standing::Full(number) = standing {
-                self.ready(connection, number);
-            }
+        lane.in_flight -= 1;
+        lane.recording += 1;
+        if let Standing::Full(number) = lane.standing {
+            self.ready(connection, number);
         }
+    }
+
+    /// One delivery of the lane, which was [`Self::answered`], ended.
+    pub fn ended(&mut self, connection: ConnectionId) {
+        let Some(lane) = self.lanes.get_mut(&connection).filter(|lane| lane.recording > 0) else {
+            return;
+        };
+        lane.recording -= 1;
+        self.give_back(connection, 1, false);
         self.forget_if_idle(connection);
     }
 
@@ -258,7 +268,7 @@ impl Lanes {
         self.in_flight >= self.places
     }
 
-    /// Deliveries of one lane under way.
+    /// Deliveries of one lane that its destination is not done with.
     pub fn in_flight_of(&self, connection: ConnectionId) -> usize {
         self.lanes.get(&connection).map_or(0, |lane| lane.in_flight)
     }
@@ -343,7 +353,7 @@ impl Lanes {
     }
 
     fn forget_if_idle(&mut self, connection: ConnectionId) {
-        let idle = |lane: &Lane| lane.in_flight == 0 && lane.standing == Standing::Idle;
+        let idle = |lane: &Lane| lane.in_flight + lane.recording == 0 && lane.standing == Standing::Idle;
         if self.lanes.get(&connection).is_some_and(idle) {
             self.lanes.remove(&connection);
         }

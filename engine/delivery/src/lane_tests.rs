@@ -12,6 +12,12 @@ fn workspace(n: u8) -> WorkspaceId {
 
 const NOW: Timestamp = Timestamp(1_000);
 
+/// One delivery of the lane ends.
+fn done(lanes: &mut Lanes, connection: ConnectionId) {
+    lanes.answered(connection);
+    lanes.ended(connection);
+}
+
 /// Lanes, all of which are of workspace `connection / 10`.
 struct World(Lanes);
 
@@ -59,6 +65,10 @@ impl World {
         for (n, limit) in asked {
             self.0.claimed(connection(*n), *limit, Some(NOW));
         }
+    }
+
+    fn done(&mut self, connection: ConnectionId) {
+        done(&mut self.0, connection);
     }
 
     fn places_of(&self, n: u8) -> usize {
@@ -146,7 +156,7 @@ fn the_last_place_is_used_too() {
     world.due(20);
     assert!(world.round(16).is_empty(), "there is none left");
     world.0.claimed(connection(10), 1, Some(NOW));
-    world.0.ended(connection(10));
+    world.done(connection(10));
     assert_eq!(world.round(16), [(20, 1)], "the other one waited");
 }
 
@@ -158,7 +168,7 @@ fn what_was_asked_for_and_not_there_is_given_back() {
     world.0.claimed(connection(10), 1, None);
     assert_eq!((world.0.in_flight, world.places_of(1)), (1, 1));
     assert_eq!(world.0.tenants[&workspace(1)].served, 1);
-    world.0.ended(connection(10));
+    world.done(connection(10));
     assert_eq!((world.0.in_flight, world.places_of(1)), (0, 0));
     assert!(world.0.lanes.is_empty());
 }
@@ -187,8 +197,32 @@ fn a_full_lane_waits_for_an_end_of_its_own_and_keeps_its_place() {
     world.due(11);
     assert_eq!(world.round(1), [(11, 1)]);
     world.0.claimed(other, 1, Some(NOW));
-    world.0.ended(full);
+    world.done(full);
     assert_eq!(world.round(1), [(10, 1), (11, 1)]);
+}
+
+#[test]
+fn a_lane_may_have_the_next_one_while_the_last_is_being_recorded_but_not_its_place() {
+    let mut world = World::new(2);
+    let lane = connection(10);
+    world.due(10);
+    world.round_of(|_, under_way| 1_usize.saturating_sub(under_way));
+    world.0.claimed(lane, 1, Some(NOW));
+    let one = |_, under_way| 1_usize.saturating_sub(under_way);
+    assert!(world.round_of(one).is_empty());
+    world.0.answered(lane);
+    assert_eq!(world.round_of(one), [(10, 1)]);
+    world.0.claimed(lane, 1, Some(NOW));
+    world.0.answered(lane);
+    assert!(world.0.is_full(), "both are still being recorded");
+    assert!(world.round_of(one).is_empty());
+    world.0.ended(lane);
+    assert_eq!(world.round_of(one), [(10, 1)]);
+    world.0.claimed(lane, 1, None);
+    world.0.ended(lane);
+    world.done(lane);
+    assert_eq!((world.0.in_flight, world.places_of(1)), (0, 0));
+    assert!(world.0.lanes.is_empty());
 }
 
 #[test]
@@ -242,7 +276,7 @@ fn tenants_without_work_are_forgotten() {
         let asked = world.round(1);
         assert_eq!(asked.len(), 1);
         world.0.claimed(connection(n), 1, None);
-        world.0.ended(connection(n));
+        world.done(connection(n));
         world.0.sweep_at = world.0.sweep_at.min(2);
     }
     assert!(world.0.lanes.is_empty() && world.0.order.is_empty() && world.0.later.is_empty());
@@ -288,7 +322,7 @@ proptest! {
                 }
                 Happens::End(n) if under_way[usize::from(n)] > 0 => {
                     under_way[usize::from(n)] -= 1;
-                    world.0.ended(connection(n));
+                    world.done(connection(n));
                 }
                 Happens::End(_) => {}
                 Happens::Round => {
@@ -378,7 +412,7 @@ proptest! {
             let limit = most[usize::from(n)].min(turn.most);
             lanes.ask(turn.connection, limit);
             lanes.claimed(turn.connection, limit, (n < 30).then_some(NOW));
-            (0..limit).for_each(|_| lanes.ended(turn.connection));
+            (0..limit).for_each(|_| done(&mut lanes, turn.connection));
             served[usize::from(mine(n))] += limit;
             prop_assert!(served[1].abs_diff(served[2]) <= 2 * TURN, "{served:?}");
         }
@@ -409,7 +443,7 @@ proptest! {
             let turn = lanes.turn().unwrap();
             lanes.ask(turn.connection, TURN);
             lanes.claimed(turn.connection, TURN, Some(NOW));
-            (0..TURN).for_each(|_| lanes.ended(turn.connection));
+            (0..TURN).for_each(|_| done(lanes, turn.connection));
             turn.connection.as_bytes()[0]
         };
         for _ in 0..rounds {

@@ -137,14 +137,14 @@ impl Delivery {
         let deliverer = Arc::new(deliverer::Deliverer::new(parts.clone(), feed.clone()));
         tasks.spawn(dispatcher::run(
             parts.clone(),
-            Arc::clone(&deliverer),
+            deliverer,
             tasks.clone(),
             stop.clone(),
         ));
         tasks.spawn(replayer::run(parts.clone(), stop.clone()));
         tasks.spawn(remover::run(parts.clone(), stop.clone()));
         tasks.spawn(pruner::run(parts.clone(), stop.clone()));
-        tasks.spawn(rescuer::run(parts, deliverer, stop.clone()));
+        tasks.spawn(rescuer::run(parts, stop.clone()));
         Ok(Self { stop, tasks, feed })
     }
 

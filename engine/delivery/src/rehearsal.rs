@@ -11,7 +11,7 @@ use heddle_core::retry::Schedule;
 use heddle_core::rule::Rule;
 use heddle_core::time::Timestamp;
 use heddle_sandbox::{Patience, Plugin};
-use heddle_store::{Claimed, MappingMaterial};
+use heddle_store::{Claimed, Lease, MappingMaterial};
 
 use crate::input;
 use crate::mapping::Mappings;
@@ -36,6 +36,7 @@ impl Rehearsal {
     pub fn first_request(self, plugin: &Plugin, schedule: &Schedule) -> Result<Option<Request>, String> {
         let now = self.now;
         let claimed = Claimed {
+            lease: Lease::default(),
             delivery: self.delivery,
             workspace: self.event.workspace,
             connection: self.connection.id,

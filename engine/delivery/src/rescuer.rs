@@ -1,22 +1,20 @@
 //! The rescuer: brings back deliveries whose lease lapsed, and asks the store which lanes wait, in
 //! case a signal was lost. It takes no input: woken by its timer, it does the same each time.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::Parts;
-use crate::deliverer::Deliverer;
 
 /// Often enough that a lapsed lease costs little, seldom enough to cost nothing when idle.
 const INTERVAL: Duration = Duration::from_secs(30);
 
 /// Runs until `stop`. The first round is at once: what a killed process held comes back then.
-pub async fn run(parts: Parts, deliverer: Arc<Deliverer>, stop: CancellationToken) {
+pub async fn run(parts: Parts, stop: CancellationToken) {
     let mut first = true;
     loop {
-        if let Err(error) = round(&parts, &deliverer, first).await {
+        if let Err(error) = round(&parts, first).await {
             tracing::warn!(%error, "looking for abandoned deliveries failed; trying again");
         } else {
             first = false;
@@ -30,7 +28,7 @@ pub async fn run(parts: Parts, deliverer: Arc<Deliverer>, stop: CancellationToke
     }
 }
 
-async fn round(parts: &Parts, deliverer: &Deliverer, first: bool) -> Result<(), heddle_store::StoreError> {
+async fn round(parts: &Parts, first: bool) -> Result<(), heddle_store::StoreError> {
     let mut seed = [0; 8];
     (parts.entropy)(&mut seed);
     let expired = parts
@@ -39,7 +37,6 @@ async fn round(parts: &Parts, deliverer: &Deliverer, first: bool) -> Result<(), 
             parts.clock.now(),
             (*parts.schedule).clone(),
             u64::from_le_bytes(seed),
-            deliverer.held(),
         )
         .await?;
     if expired > 0 {

@@ -1,7 +1,7 @@
 //! The queue that the deliveries are: which lanes have work, who holds what of it, and what comes
 //! back when its holder is gone.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use heddle_core::event::Event;
@@ -12,6 +12,7 @@ use heddle_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::StoreError;
+use crate::lease::Held;
 use crate::records::{Attempt, ClaimRequest, Claimed, DeliveryRecord, LaneClaim};
 use crate::stop::{self, Work};
 use crate::writer::Effects;
@@ -36,24 +37,25 @@ impl Store {
         leased_until: Timestamp,
     ) -> Result<Vec<LaneClaim>, StoreError> {
         let bytes = 256 * requests.iter().map(|request| request.limit).sum::<usize>();
+        let held = self.inner.shared.held.clone();
         self.write_again(bytes, move |connection, effects| {
             stop::commits(Work::Claim);
-            let mut round = Round::new(connection, effects, now, leased_until);
+            let mut round = Round::new(connection, effects, &held, now, leased_until);
             requests.iter().map(|request| round.lane(request)).collect()
         })
         .await
     }
 
     /// Takes back what was claimed and whose lease has lapsed: an attempt that failed is recorded of
-    /// each, and it waits again. What is `held` is left alone: its holder knows that it is still under
-    /// way, whatever the clock says. Returns how many there were.
+    /// each, and it waits again. One whose [`Lease`](crate::Lease) is still there is left alone. Returns how
+    /// many there were.
     pub async fn expire_leases(
         &self,
         now: Timestamp,
         schedule: Schedule,
         seed: u64,
-        held: HashSet<DeliveryId>,
     ) -> Result<usize, StoreError> {
+        let held = self.inner.shared.held.clone();
         self.take_back(now, now, schedule, seed, held).await
     }
 
@@ -65,7 +67,7 @@ impl Store {
         schedule: Schedule,
         seed: u64,
     ) -> Result<usize, StoreError> {
-        self.take_back(Timestamp(i64::MAX), now, schedule, seed, HashSet::new())
+        self.take_back(Timestamp(i64::MAX), now, schedule, seed, Held::default())
             .await
     }
 
@@ -75,11 +77,11 @@ impl Store {
         now: Timestamp,
         schedule: Schedule,
         seed: u64,
-        held: HashSet<DeliveryId>,
+        held: Held,
     ) -> Result<usize, StoreError> {
-        let (mut taken, held) = (0, Arc::new(held));
+        let mut taken = 0;
         loop {
-            let (schedule, held) = (schedule.clone(), Arc::clone(&held));
+            let (schedule, held) = (schedule.clone(), held.clone());
             let work = move |connection: &Connection, effects: &mut Effects| {
                 expire(connection, effects, lapsed, now, &schedule, seed, &held)
             };
@@ -161,6 +163,7 @@ pub(crate) fn wake(
 /// One claim over several lanes. An event or a rule that several deliveries share is read once.
 struct Round<'a> {
     connection: &'a Connection,
+    held: &'a Held,
     now: Timestamp,
     leased_until: Timestamp,
     events: HashMap<EventId, Arc<Event>>,
@@ -172,12 +175,14 @@ impl<'a> Round<'a> {
     fn new(
         connection: &'a Connection,
         effects: &'a mut Effects,
+        held: &'a Held,
         now: Timestamp,
         leased_until: Timestamp,
     ) -> Self {
         let (events, rules) = (HashMap::new(), HashMap::new());
         Self {
             connection,
+            held,
             now,
             leased_until,
             events,
@@ -230,6 +235,7 @@ impl<'a> Round<'a> {
         let event = self.event(delivery.event)?;
         let taken = deliveries::put(self.connection, self.effects, delivery, state, None, self.now)?;
         Ok(Some(Claimed {
+            lease: self.held.hold(taken.id),
             delivery: taken.id,
             workspace: taken.workspace,
             connection: taken.connection,
@@ -266,12 +272,12 @@ fn expire(
     now: Timestamp,
     schedule: &Schedule,
     seed: u64,
-    held: &HashSet<DeliveryId>,
+    held: &Held,
 ) -> Result<usize, StoreError> {
     let clauses = "INDEXED BY leases WHERE leased_until <= ?1 ORDER BY leased_until, id LIMIT ?2";
     let limit = i64::try_from(BATCH + held.len()).unwrap_or(i64::MAX);
     let mut batch = deliveries::select(connection, clauses, params![lapsed.0, limit])?;
-    batch.retain(|delivery| !held.contains(&delivery.id));
+    batch.retain(|delivery| !held.holds(delivery.id));
     batch.truncate(BATCH);
     let taken = batch.len();
     if taken > 0 {

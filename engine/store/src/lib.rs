@@ -34,6 +34,7 @@ mod event_lists;
 mod events;
 mod idempotency;
 mod learned;
+mod lease;
 mod left_behind;
 mod limits;
 mod lines;
@@ -72,6 +73,7 @@ pub use backup::{
 };
 pub use due::DueBoard;
 pub use error::{CancelError, OpenError, OverQuota, ReplayError, RetryError, StoreError};
+pub use lease::Lease;
 pub use left_behind::LeftBehind;
 pub use machine_keys::MAX_MACHINE_KEYS;
 pub use publishable_keys::MAX_PUBLISHABLE_KEYS;
@@ -109,6 +111,7 @@ struct Inner {
 #[derive(Default)]
 struct Shared {
     due: DueBoard,
+    held: lease::Held,
     /// A bulk replay was made or goes on.
     replays: Notify,
     /// A workspace was deleted, or a rule left deliveries behind.

@@ -23,6 +23,7 @@ use heddle_core::secret::Secret;
 use heddle_core::time::Timestamp;
 
 use crate::error::OverQuota;
+use crate::lease::Lease;
 
 /// How to open a store. It has no `Debug`: the master key is in it.
 #[derive(Clone)]
@@ -552,10 +553,11 @@ pub struct LaneClaim {
     pub next_due: Option<Timestamp>,
 }
 
-/// A delivery that is the caller's until its lease lapses.
+/// A delivery that is the caller's for as long as it keeps the lease.
 #[derive(Clone, Debug)]
 #[allow(missing_docs)]
 pub struct Claimed {
+    pub lease: Lease,
     pub delivery: DeliveryId,
     pub workspace: WorkspaceId,
     pub connection: ConnectionId,

@@ -281,11 +281,9 @@ impl Scene {
 #[tokio::test]
 async fn a_head_that_is_canceled_or_whose_lease_lapses_passes_on_what_it_must() {
     let scene = Scene::new(OnFailure::Continue).await;
-    let (_, claimed) = scene.claim(NOW).await;
-    let lapsed = scene
-        .world
-        .store
-        .expire_leases(later(60_000), schedule(), 1, HashSet::new());
+    let (_, mut claimed) = scene.claim(NOW).await;
+    claimed[0].lease = Lease::default();
+    let lapsed = scene.world.store.expire_leases(later(60_000), schedule(), 1);
     assert_eq!(lapsed.await.unwrap(), 1);
     let again = scene.world.record(&claimed[0], delivered(), later(60_000)).await;
     assert_eq!(again, Settled::Stale);

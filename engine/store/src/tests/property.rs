@@ -262,10 +262,10 @@ impl Run {
             }
             Verb::Record { .. } => {}
             Verb::Expire => {
-                _ = store
-                    .expire_leases(now, schedule(), 1, HashSet::new())
-                    .await
-                    .unwrap()
+                self.held
+                    .iter_mut()
+                    .for_each(|claimed| claimed.lease = Lease::default());
+                _ = store.expire_leases(now, schedule(), 1).await.unwrap();
             }
             Verb::ReleaseAll => _ = store.release_all_leases(now, schedule(), 1).await.unwrap(),
             Verb::Cancel { event: n, rule } => {
