@@ -13,6 +13,9 @@ use super::chance::random;
 use super::ledger::{Sent, Told};
 use super::world::{NAMES, World, schedule};
 
+/// As many have something happen to them; ordered rules keep the order for each.
+const PEOPLE: u64 = 2;
+
 /// What an emitter wants to say.
 #[derive(Clone, Debug)]
 pub struct Wish {
@@ -61,8 +64,9 @@ pub async fn emit(world: Arc<World>, store: Store, wishes: Vec<Wish>) {
     let tries = world.chance().between(1, 3);
     for _ in 0..tries {
         let (mut emissions, mut places) = (Vec::new(), Vec::new());
+        let call = world.ledger().tick();
         for wish in &wishes {
-            match emission(&world, &store, wish).await {
+            match emission(&world, &store, wish, call).await {
                 Ok((emission, place)) => {
                     emissions.push(emission);
                     places.push(place);
@@ -107,7 +111,12 @@ fn told(world: &World, place: usize, accepted: Accepted) {
         ledger.sent[place].told = Told::Not;
         if let Some(known) = known {
             match ledger.place(known) {
-                Some(known) => ledger.sent[known].told = Told::Accepted,
+                Some(known) => {
+                    let tick = ledger.tick();
+                    let sent = &mut ledger.sent[known];
+                    sent.told = Told::Accepted;
+                    sent.accepted.get_or_insert(tick);
+                }
                 None => ledger
                     .violations
                     .push(format!("e{place} stands for an event that nobody sent")),
@@ -119,7 +128,12 @@ fn told(world: &World, place: usize, accepted: Accepted) {
 
 /// The event as it goes to the store, with a delivery for each rule that it matches, and its place in
 /// the ledger.
-async fn emission(world: &World, store: &Store, wish: &Wish) -> Result<(Emission, usize), StoreError> {
+async fn emission(
+    world: &World,
+    store: &Store,
+    wish: &Wish,
+    call: u64,
+) -> Result<(Emission, usize), StoreError> {
     let now = world.now();
     let event = Event {
         id: EventId::new(now, random()),
@@ -127,7 +141,12 @@ async fn emission(world: &World, store: &Store, wish: &Wish) -> Result<(Emission
         event: wish.name.into(),
         resource: "global".into(),
         resource_id: None,
-        payload: format!(r#"{{"content":{}}}"#, wish.content).into(),
+        payload: format!(
+            r#"{{"content":{},"who":"p{}"}}"#,
+            wish.content,
+            wish.content % PEOPLE
+        )
+        .into(),
         created_by: "mk_sim".into(),
         created_at: now,
     };
@@ -160,8 +179,17 @@ async fn emission(world: &World, store: &Store, wish: &Wish) -> Result<(Emission
         bytes: event.payload.len() as u64,
         told: Told::Nothing,
         at: world.clock.elapsed(),
+        sent: call,
+        accepted: None,
     };
-    let place = world.ledger().sends(sent, &world.tenants.rule_ids());
+    let place = {
+        let mut ledger = world.ledger();
+        let lines = deliveries
+            .iter()
+            .filter_map(|made| Some((made.id, (made.rule, made.ordering_key?))));
+        ledger.lines.extend(lines);
+        ledger.sends(sent, &world.tenants.rule_ids())
+    };
     world.note(format_args!(
         "emitter: e{place} to w{} as {}{}",
         wish.workspace,

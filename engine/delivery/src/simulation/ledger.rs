@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use heddle_core::id::{ConnectionId, DeliveryId, EventId, RuleId};
+use heddle_core::id::{ConnectionId, DeliveryId, EventId, ReplayId, RuleId};
+use heddle_core::ordering::OrderingKey;
+use heddle_core::quota::Part;
 
 /// Whether an event is in the store, as far as its emitter was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +30,14 @@ pub struct Sent {
     pub told: Told,
     /// In true milliseconds.
     pub at: i64,
+    /// Its place among all that happened; what is sent in one call has the same.
+    pub sent: u64,
+    /// When its emitter learned that it was accepted.
+    pub accepted: Option<u64>,
 }
+
+/// The line of a rule that a delivery stands in.
+pub type Line = (RuleId, OrderingKey);
 
 /// A request that reached the receiver.
 #[derive(Clone, Debug)]
@@ -59,14 +68,26 @@ pub struct Ledger {
     pub canceled: BTreeSet<(EventId, RuleId)>,
     pub deleted_rules: BTreeSet<RuleId>,
     pub deleted_workspaces: BTreeSet<usize>,
-    /// When somebody wished for a delivery to be tried again.
+    /// When somebody wished last for a delivery to be tried again.
     pub retried: BTreeMap<(EventId, RuleId), u64>,
-    /// When somebody began a bulk replay in a workspace.
+    /// How often somebody did.
+    pub retries: BTreeMap<(EventId, RuleId), usize>,
+    /// When somebody began a bulk replay in a workspace last.
     pub replayed: BTreeMap<usize, u64>,
+    /// All of them, and where.
+    pub replays: Vec<(ReplayId, usize)>,
+    /// Workspaces in which replays go by the rules of now, and may make deliveries.
+    pub matched_anew: BTreeSet<usize>,
+    /// What of which workspaces was pruned.
+    pub pruned: BTreeSet<(usize, Part)>,
     /// When the clock was set.
     pub jumps: Vec<u64>,
     /// Requests under way, by connection.
     pub under_way: BTreeMap<ConnectionId, u32>,
+    /// The same by line: which delivery.
+    pub turns: BTreeMap<Line, DeliveryId>,
+    /// Where deliveries stand that have an ordering key.
+    pub lines: BTreeMap<DeliveryId, Line>,
     /// What must not be, seen while it happened.
     pub violations: Vec<String>,
     ticks: u64,
@@ -88,6 +109,25 @@ impl Ledger {
         }
         self.sent.push(sent);
         place
+    }
+
+    /// Somebody wishes for a delivery to be tried again.
+    pub fn retries(&mut self, event: EventId, rule: RuleId) {
+        *self.retries.entry((event, rule)).or_default() += 1;
+        self.still_retries(event, rule);
+    }
+
+    /// A wish may take its time to come true.
+    pub fn still_retries(&mut self, event: EventId, rule: RuleId) {
+        let tick = self.tick();
+        self.retried.insert((event, rule), tick);
+    }
+
+    /// Whether some of this was pruned in a workspace, or all.
+    pub fn is_pruned(&self, workspace: usize, part: Part) -> bool {
+        self.pruned
+            .iter()
+            .any(|(of, gone)| *of == workspace && *gone >= part)
     }
 
     pub fn name(&self, delivery: DeliveryId) -> String {

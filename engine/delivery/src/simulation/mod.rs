@@ -7,7 +7,7 @@
 //! - [`disk`], [`receiver`]: where it goes wrong
 //! - [`emitter`], [`people`]: who does something
 //! - [`guest`]: the plugins
-//! - [`ledger`]: what the world outside knows, and [`oracle`]: what must be true by that
+//! - [`ledger`]: what the world outside knows; [`oracle`] and [`order`]: what must be true by that
 //!
 //! `HEDDLE_SEEDS=100000` makes more runs, `HEDDLE_SEED=123` repeats one and shows its trace.
 
@@ -18,8 +18,10 @@ mod emitter;
 mod guest;
 mod ledger;
 mod oracle;
+mod order;
 mod people;
 mod receiver;
+mod restart;
 mod trace;
 mod weather;
 mod world;
@@ -190,6 +192,10 @@ async fn step(world: &Arc<World>, store: &Store, engine: &Delivery, actors: &Tas
         world.note(format_args!("the process stops in order, finished: {finished}"));
         return true;
     }
+    if happens(weather.prunes) {
+        actors.spawn(people::prune(Arc::clone(world), store.clone()));
+        return false;
+    }
     if happens(weather.people) {
         actors.spawn(people::act(Arc::clone(world), store.clone()));
         return false;
@@ -217,6 +223,7 @@ async fn end(world: &Arc<World>, store: &Store) -> Result<Vec<String>, StoreErro
             return Ok(vec![format!("not quiet after {QUIET_WITHIN:?}:\n{open}")]);
         }
         tokio::time::sleep(Duration::from_secs(3)).await;
+        people::look_after_lines(world, store).await?;
     }
     world.note(format_args!("quiet"));
     let arrivals = world.ledger().arrivals.len();

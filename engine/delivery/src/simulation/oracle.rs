@@ -6,10 +6,13 @@ use heddle_core::calendar::Day;
 use heddle_core::delivery::{Status, Tally};
 use heddle_core::id::{DeliveryId, EventId, RuleId};
 use heddle_core::outcome::OutcomeCode;
+use heddle_core::quota::Part;
+use heddle_core::replay::{Progress, Rules};
 use heddle_store::{Attempt, DeliveryRecord, EventFilter, EventRecord, Page, Store, StoreError, UsageFilter};
 
 use super::guest::KINDS;
 use super::ledger::{Arrival, Ledger, Told};
+use super::order;
 use super::world::{SHORT_SCHEDULE, World};
 
 /// A lost wake-up costs at least ten seconds, which the dispatcher sleeps at most.
@@ -17,6 +20,10 @@ const AT_ONCE_MS: i64 = 6_000;
 
 /// A delivery with its history.
 type History = (DeliveryRecord, Vec<Attempt>);
+
+fn total(tally: Tally) -> u32 {
+    tally.pending + tally.processing + tally.retrying + tally.completed + tally.failed + tally.canceled
+}
 
 /// All that is in the store.
 pub struct Found {
@@ -90,6 +97,7 @@ pub async fn judged(world: &World, store: &Store, found: &Found) -> Result<Vec<S
         trial.emitters(found, &mut faults);
         trial.deliveries(found, &mut faults);
         trial.receiver(found, &mut faults);
+        order::judged(world, &ledger, &mut faults);
         trial.rates(&mut faults);
         if world.is_fair() {
             trial.speed(&mut faults);
@@ -128,13 +136,44 @@ pub async fn judged(world: &World, store: &Store, found: &Found) -> Result<Vec<S
             counted.delivered,
             counted.bytes,
         ];
-        if counted != there {
+        let pruned = world.ledger().is_pruned(number, Part::Payload);
+        let fits = match pruned {
+            true => counted
+                .iter()
+                .zip(there)
+                .all(|(counted, there)| *counted >= there),
+            false => counted == there,
+        };
+        if !fits {
             faults.push(format!(
                 "w{number} is said to have used {counted:?}, and has {there:?}"
             ));
         }
     }
+    replays(world, store, &mut faults).await?;
     Ok(faults)
+}
+
+/// Each has come to its end, and has an answer for every row that it looked at.
+async fn replays(world: &World, store: &Store, faults: &mut Vec<String>) -> Result<(), StoreError> {
+    let replays = world.ledger().replays.clone();
+    for (id, workspace) in replays {
+        let Some(replay) = store.replay(world.tenants.organisation, id).await? else {
+            continue;
+        };
+        if !matches!(replay.progress, Progress::Completed | Progress::Canceled) {
+            faults.push(format!("a replay of w{workspace} is {:?}", replay.progress));
+        }
+        let answers = replay.replayed + replay.created + replay.skipped;
+        let fits = match replay.rules {
+            Rules::Original => replay.processed == answers && replay.created == 0,
+            Rules::Current => replay.processed <= answers,
+        };
+        if !fits {
+            faults.push(format!("a replay of w{workspace} has lost count: {replay:?}"));
+        }
+    }
+    Ok(())
 }
 
 struct Trial<'a> {
@@ -157,6 +196,14 @@ impl Trial<'_> {
             }
             let is_there = there.get(&sent.id);
             match (sent.told, is_there) {
+                (Told::Accepted, None) if self.ledger.is_pruned(sent.workspace, Part::Event) => {
+                    for (rule, delivery) in &sent.deliveries {
+                        if !self.has_ended(sent.id, *rule, *delivery) {
+                            let name = self.ledger.name(*delivery);
+                            faults.push(format!("{name} was pruned before its end"));
+                        }
+                    }
+                }
                 (Told::Accepted, None) => faults.push(format!("e{place} was accepted and is lost")),
                 (Told::Not, Some(_)) => faults.push(format!("e{place} was refused and is there")),
                 _ => {}
@@ -169,11 +216,13 @@ impl Trial<'_> {
             }
             for (rule, delivery) in &sent.deliveries {
                 let made = deliveries.iter().any(|(made, _)| made.id == *delivery);
-                if !made && !self.ledger.deleted_rules.contains(rule) {
+                let gone = self.ledger.is_pruned(sent.workspace, Part::Event);
+                if !made && !gone && !self.ledger.deleted_rules.contains(rule) {
                     faults.push(format!("{} was not made", self.ledger.name(*delivery)));
                 }
             }
-            if deliveries.len() > sent.deliveries.len() {
+            let anew = self.ledger.matched_anew.contains(&sent.workspace);
+            if deliveries.len() > sent.deliveries.len() && !anew {
                 faults.push(format!("e{place} has more deliveries than rules"));
             }
         }
@@ -188,17 +237,20 @@ impl Trial<'_> {
                 let name = self.ledger.name(delivery.id);
                 let mut numbers: Vec<u32> = attempts.iter().map(|attempt| attempt.number).collect();
                 numbers.sort_unstable();
-                if numbers != (1..=delivery.state.attempt_count).collect::<Vec<_>>() {
+                let pruned = attempts.is_empty() && self.is_pruned(event, Part::Attempts);
+                if !pruned && numbers != (1..=delivery.state.attempt_count).collect::<Vec<_>>() {
                     faults.push(format!(
                         "{name} has the attempts {numbers:?} of {}",
                         delivery.state.attempt_count
                     ));
                 }
-                if let Some(fault) = self.unexplained(delivery, attempts) {
+                if let Some(fault) = self.unexplained(delivery, attempts, pruned) {
                     faults.push(format!("{name} {fault}"));
                 }
             }
-            if (event.tally, event.status) != (recount, recount.status()) {
+            // Its deliveries go one by one.
+            let goes = self.is_pruned(event, Part::Event) && total(recount) < total(event.tally);
+            if !goes && (event.tally, event.status) != (recount, recount.status()) {
                 faults.push(format!(
                     "{:?} is counted as {:?}, and is {recount:?}",
                     event.id, event.tally
@@ -207,7 +259,31 @@ impl Trial<'_> {
         }
     }
 
-    fn unexplained(&self, delivery: &DeliveryRecord, attempts: &[Attempt]) -> Option<String> {
+    fn is_pruned(&self, event: &EventRecord, part: Part) -> bool {
+        let mut workspaces = self.world.tenants.workspaces.iter();
+        let number = workspaces.position(|known| known.id == event.workspace);
+        number.is_some_and(|number| self.ledger.is_pruned(number, part))
+    }
+
+    /// Whether the world outside knows an end of it.
+    fn has_ended(&self, event: EventId, rule: RuleId, delivery: DeliveryId) -> bool {
+        let mut tries = 0;
+        let mut answers = self
+            .ledger
+            .arrivals
+            .iter()
+            .filter(|arrival| arrival.delivery == delivery);
+        self.ledger.canceled.contains(&(event, rule))
+            || self.ledger.deleted_rules.contains(&rule)
+            || answers.any(|arrival| {
+                tries += usize::from(arrival.answered != Some(200));
+                let acted = arrival.last && arrival.acted && arrival.answered == Some(200);
+                let refused = matches!(arrival.answered, Some(400 | 401 | 410));
+                acted || refused || tries >= SHORT_SCHEDULE.split(',').count()
+            })
+    }
+
+    fn unexplained(&self, delivery: &DeliveryRecord, attempts: &[Attempt], pruned: bool) -> Option<String> {
         let arrivals = || {
             self.ledger
                 .arrivals
@@ -221,7 +297,9 @@ impl Trial<'_> {
                 let recorded = last.is_some_and(|last| last.outcome_code == OutcomeCode::Delivered);
                 match (acted, recorded) {
                     (false, _) => Some("is completed, and the receiver did not act".into()),
-                    (_, false) => Some("is completed, and its last attempt did not deliver".into()),
+                    (_, false) if !pruned => {
+                        Some("is completed, and its last attempt did not deliver".into())
+                    }
                     _ => None,
                 }
             }
@@ -233,7 +311,10 @@ impl Trial<'_> {
             Status::Failed => {
                 let short = SHORT_SCHEDULE.split(',').count();
                 let used_up = delivery.state.run_attempts as usize >= short;
-                let refused = last.is_some_and(|last| matches!(last.status, Some(400 | 401 | 410)));
+                let refused = match last {
+                    None => arrivals().any(|arrival| matches!(arrival.answered, Some(400 | 401 | 410))),
+                    Some(last) => matches!(last.status, Some(400 | 401 | 410)),
+                };
                 let deleted = self.ledger.deleted_rules.contains(&delivery.rule);
                 (!used_up && !refused && !deleted).then(|| {
                     let message = last.map(|last| last.message.as_str()).unwrap_or_default();
@@ -269,12 +350,13 @@ impl Trial<'_> {
                 faults.push(format!("{name} is of an event that was refused"));
             }
             let made = sent.deliveries.iter().any(|(_, made)| *made == arrival.delivery);
-            if !made {
+            if !made && !self.ledger.matched_anew.contains(&sent.workspace) {
                 faults.push(format!("{name} is a delivery of e{place} that nobody made"));
             }
         }
         for (delivery, arrivals) in by_delivery {
             let name = self.ledger.name(delivery);
+            let mut times = 0;
             for (place, first) in arrivals.iter().enumerate() {
                 let done = first.last && first.acted && first.answered == Some(200);
                 let again = arrivals[place + 1..]
@@ -283,6 +365,7 @@ impl Trial<'_> {
                 let Some(again) = again.filter(|_| done) else {
                     continue;
                 };
+                times += 1;
                 let wished = known.get(&delivery).and_then(|of| self.ledger.retried.get(of));
                 let workspace = self
                     .ledger
@@ -299,6 +382,19 @@ impl Trial<'_> {
                         again.attempt, first.attempt
                     ));
                 }
+            }
+            // A replay takes each row once.
+            let wished = known.get(&delivery).and_then(|of| self.ledger.retries.get(of));
+            let workspace = arrivals
+                .first()
+                .and_then(|first| self.ledger.place(first.event))
+                .map(|place| self.ledger.sent[place].workspace);
+            let replays = self.ledger.replays.iter();
+            let reasons = wished.unwrap_or(&0) + replays.filter(|(_, of)| Some(*of) == workspace).count();
+            if times > reasons && known.contains_key(&delivery) {
+                faults.push(format!(
+                    "{name} came again {times} times, and was wished for {reasons} times"
+                ));
             }
         }
     }

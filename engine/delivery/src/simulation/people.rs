@@ -1,13 +1,16 @@
 //! People, who do anything at any time: call off, try again, replay, turn off and on, delete.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use heddle_core::connection::{Connection, Health, InactiveReason};
 use heddle_core::delivery::Status;
 use heddle_core::id::{EventId, ReplayId, RuleId};
-use heddle_core::replay::{Filter, Progress, Rules};
+use heddle_core::ordering::Turn;
+use heddle_core::quota::Part;
+use heddle_core::replay::{self, Filter, Progress, Rules};
 use heddle_core::rule::Rule;
-use heddle_store::{Replay, Store};
+use heddle_store::{EventFilter, Overdue, Page, Replay, Store, StoreError};
 
 use super::chance::random;
 use super::world::World;
@@ -21,7 +24,8 @@ pub async fn act(world: Arc<World>, store: Store) {
         40..48 => cancel_event(&world, &store).await,
         48..62 => deactivate(&world, &store).await,
         62..78 => mend(&world, &store).await,
-        78..86 => replay(&world, &store).await,
+        78..84 => replay(&world, &store).await,
+        84..86 => change_replay(&world, &store).await,
         86..93 => move_rule(&world, &store).await,
         93..97 => delete_rule(&world, &store).await,
         97..98 => delete_connection(&world, &store).await,
@@ -34,6 +38,52 @@ pub async fn mend_all(world: &World, store: &Store) {
     for connection in &world.tenants.connections {
         set_health(world, store, connection, Health::Active).await;
     }
+    let replays = world.ledger().replays.clone();
+    for (replay, _) in replays {
+        wish_of_replay(world, store, replay, replay::Wish::Resume).await;
+    }
+}
+
+/// Somebody looks after every line that is held by a failure: tries it again, or gives it up.
+pub async fn look_after_lines(world: &World, store: &Store) -> Result<(), StoreError> {
+    let everything = Page {
+        limit: 1_000,
+        cursor: None,
+    };
+    let organisation = world.tenants.organisation;
+    let events = store
+        .list_events(organisation, EventFilter::default(), everything)
+        .await?;
+    for event in events.records {
+        for delivery in store.deliveries_of(event.id).await? {
+            if delivery.state.turn != Turn::Holds {
+                continue;
+            }
+            let name = world.ledger().name(delivery.id);
+            if world.chance().happens(500) {
+                world.ledger().retries(event.id, delivery.rule);
+                let now = world.now();
+                let done = store
+                    .retry_delivery(organisation, event.id, delivery.rule, now)
+                    .await;
+                world.note(format_args!(
+                    "person: retries {name}, which holds its line: {}",
+                    word(&done)
+                ));
+            } else {
+                world.ledger().canceled.insert((event.id, delivery.rule));
+                let now = world.now();
+                let done = store
+                    .cancel_delivery(organisation, event.id, delivery.rule, now)
+                    .await;
+                world.note(format_args!(
+                    "person: gives up {name}, which holds its line: {}",
+                    word(&done)
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn any_delivery(world: &World) -> Option<(EventId, RuleId)> {
@@ -62,22 +112,13 @@ async fn retry(world: &World, store: &Store) {
     let Some((event, rule)) = any_delivery(world) else {
         return;
     };
-    {
-        let mut ledger = world.ledger();
-        let tick = ledger.tick();
-        ledger.retried.insert((event, rule), tick);
-    }
+    world.ledger().retries(event, rule);
     let done = store
         .retry_delivery(world.tenants.organisation, event, rule, world.now())
         .await;
     let place = world.ledger().place(event).unwrap_or_default();
     let answer = done.map(|after| after.state.status);
-    // Again, since a wish may take its time to come true.
-    {
-        let mut ledger = world.ledger();
-        let tick = ledger.tick();
-        ledger.retried.insert((event, rule), tick);
-    }
+    world.ledger().still_retries(event, rule);
     world.note(format_args!("person: retries one of e{place}: {}", word(&answer)));
 }
 
@@ -154,18 +195,32 @@ async fn replay(world: &World, store: &Store) {
     };
     note();
     let now = world.now();
+    let id = ReplayId::new(now, random());
+    let rules = match world.chance().happens(300) {
+        true => Rules::Current,
+        false => Rules::Original,
+    };
+    {
+        let mut ledger = world.ledger();
+        ledger.replays.push((id, workspace));
+        if rules == Rules::Current {
+            ledger.matched_anew.insert(workspace);
+        }
+    }
     let statuses = match world.chance().below(3) {
         0 => vec![Status::Completed],
         1 => vec![Status::Failed, Status::Canceled],
         _ => vec![Status::Failed],
     };
+    let narrow = world.chance().happens(200);
+    let rule = narrow.then(|| any_rule(world).id);
     let replay = Replay {
-        id: ReplayId::new(now, random()),
+        id,
         organisation: world.tenants.organisation,
         workspace: world.tenants.workspaces[workspace].id,
-        rules: Rules::Original,
+        rules,
         filter: Filter {
-            rule: None,
+            rule,
             connection: None,
             event: None,
             statuses,
@@ -187,7 +242,34 @@ async fn replay(world: &World, store: &Store) {
     };
     let done = store.create_replay(replay).await;
     note();
-    world.note(format_args!("person: replays w{workspace}: {}", word(&done)));
+    world.note(format_args!(
+        "person: replays w{workspace} by the {} rules: {}",
+        rules.as_str(),
+        word(&done)
+    ));
+}
+
+async fn change_replay(world: &World, store: &Store) {
+    let replays = world.ledger().replays.clone();
+    let wishes = [replay::Wish::Pause, replay::Wish::Resume, replay::Wish::Cancel];
+    let (id, wish) = {
+        let mut chance = world.chance();
+        let Some((id, _)) = chance.pick(&replays).copied() else {
+            return;
+        };
+        (id, *chance.pick(&wishes).unwrap_or(&replay::Wish::Resume))
+    };
+    wish_of_replay(world, store, id, wish).await;
+}
+
+async fn wish_of_replay(world: &World, store: &Store, id: ReplayId, wish: replay::Wish) {
+    let done = store
+        .change_replay(world.tenants.organisation, id, wish, world.now())
+        .await;
+    world.note(format_args!(
+        "person: wishes a replay to {wish:?}: {}",
+        word(&done)
+    ));
 }
 
 /// To another connection of its workspace, and perhaps of another type.
@@ -258,6 +340,42 @@ async fn delete_workspace(world: &World, store: &Store) {
         )
         .await;
     world.note(format_args!("person: deletes w{number}: {}", word(&done)));
+}
+
+/// Has what ended some time ago deleted, step by step, while everything else goes on.
+pub async fn prune(world: Arc<World>, store: Store) {
+    let (number, part, keep) = {
+        let mut chance = world.chance();
+        let parts = [Part::Payload, Part::Attempts, Part::Event];
+        (
+            usize::try_from(chance.below(2)).unwrap_or_default(),
+            *chance.pick(&parts).unwrap_or(&Part::Event),
+            Duration::from_millis(chance.below(60_000)),
+        )
+    };
+    world.ledger().pruned.insert((number, part));
+    let overdue = Overdue {
+        workspace: world.tenants.workspaces[number].id,
+        part,
+        keep,
+    };
+    let (now, mut rows) = (world.now(), 0);
+    loop {
+        match store.prune_some(overdue, now).await {
+            Ok(step) => {
+                rows += step.rows;
+                if step.done {
+                    break;
+                }
+            }
+            Err(error) => world.note(format_args!("pruning: {error}")),
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    world.note(format_args!(
+        "pruning: {} of w{number} that ended {keep:?} ago, {rows} rows",
+        part.as_str()
+    ));
 }
 
 /// An answer without ids, which would say nothing to the reader.

@@ -66,7 +66,7 @@ impl World {
     async fn receive(&self, request: Request) -> Result<Reply, SendError> {
         let body: Body = serde_json::from_slice(&request.body).expect("the input is JSON");
         let connection = body.connection.id;
-        let _under_way = UnderWay::new(self, connection);
+        let _under_way = UnderWay::new(self, connection, body.delivery.id);
         let deed = self.deed(connection);
         let last = request.url.ends_with("/act");
         let acted = last && deed.acts();
@@ -155,17 +155,23 @@ impl World {
 }
 
 /// A request under way, counted until its sender has the answer or gives up.
-struct UnderWay<'a>(&'a World, ConnectionId);
+struct UnderWay<'a>(&'a World, ConnectionId, DeliveryId);
 
 impl<'a> UnderWay<'a> {
-    fn new(world: &'a World, connection: ConnectionId) -> Self {
+    fn new(world: &'a World, connection: ConnectionId, delivery: DeliveryId) -> Self {
         let most = world.concurrency_of(connection);
         let mut ledger = world.ledger();
         let count = ledger.under_way.entry(connection).or_default();
         *count += 1;
         let count = *count;
         let all: u32 = ledger.under_way.values().sum();
+        let line = ledger.lines.get(&delivery).copied();
+        let before = line.and_then(|line| ledger.turns.insert(line, delivery));
+        let names = before.map(|before| [before, delivery].map(|of| ledger.name(of)));
         drop(ledger);
+        if let Some([before, name]) = names {
+            world.violated(format!("{name} is under way beside {before}, of the same key"));
+        }
         if count > most {
             world.violated(format!(
                 "{count} requests under way at {}, which takes {most}",
@@ -175,14 +181,18 @@ impl<'a> UnderWay<'a> {
         if all as usize > World::IN_FLIGHT {
             world.violated(format!("{all} requests under way over all connections"));
         }
-        Self(world, connection)
+        Self(world, connection, delivery)
     }
 }
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        if let Some(count) = self.0.ledger().under_way.get_mut(&self.1) {
+        let mut ledger = self.0.ledger();
+        if let Some(count) = ledger.under_way.get_mut(&self.1) {
             *count -= 1;
+        }
+        if let Some(line) = ledger.lines.get(&self.2).copied() {
+            ledger.turns.remove(&line);
         }
     }
 }

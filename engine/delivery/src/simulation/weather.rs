@@ -31,6 +31,8 @@ pub struct Weather {
     pub restarts: u64,
     pub clock_jumps: u64,
     pub people: u64,
+    /// Somebody has history deleted.
+    pub prunes: u64,
 }
 
 impl Weather {
@@ -47,6 +49,7 @@ impl Weather {
                 restarts: 0,
                 clock_jumps: 0,
                 people: 0,
+                prunes: 0,
                 ..storm
             },
             2 => Self {
@@ -96,6 +99,7 @@ impl Weather {
             restarts: often(30),
             clock_jumps: often(100),
             people: often(400),
+            prunes: often(100),
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use heddle_core::connection::{Connection, Health};
 use heddle_core::id::{ConnectionId, OrganisationId, PublishableKeyId, RuleId, WorkspaceId};
+use heddle_core::ordering::{OnFailure, Order};
 use heddle_core::retry::Schedule;
 use heddle_core::rule::Rule;
 use heddle_core::time::{Clock, Timestamp};
@@ -346,6 +347,13 @@ impl Tenants {
                 1 => NAMES[0],
                 _ => NAMES[1],
             };
+            let order = chance.happens(400).then(|| Order {
+                key: "payload.who".into(),
+                on_failure: match chance.happens(500) {
+                    true => OnFailure::Hold,
+                    false => OnFailure::Continue,
+                },
+            });
             self.rules.push(Rule {
                 id: RuleId::new(now, random()),
                 workspace,
@@ -355,7 +363,7 @@ impl Tenants {
                 resource: None,
                 resource_id: None,
                 condition: None,
-                order: None,
+                order,
                 metadata: Map::from_iter([("action".to_owned(), json!("send"))]),
                 mapping: None,
                 active: true,

@@ -96,6 +96,28 @@ async fn of_the_deliveries_under_way_one_finds_out_and_the_others_wait() {
 }
 
 #[tokio::test]
+async fn what_a_person_asked_for_ends_with_its_own_answer_though_another_one_found_out_first() {
+    let world = World::new();
+    let (tenant, destination, rule) = one_rule(&world).await;
+    let asked_for = world.accept(NOW, [&rule]).await;
+    world.accept(later(1), [&rule]).await;
+    let forced = world
+        .store
+        .retry_delivery(tenant.organisation, asked_for.id, rule.id, later(3))
+        .await;
+    assert!(forced.unwrap().state.forced);
+    let mut claimed = world.claim(destination.id, 2, later(3)).await.claimed;
+    claimed.sort_by_key(|claimed| claimed.state.forced);
+    for claimed in &claimed {
+        let record = world.attempt(claimed, refused_credential(), later(5));
+        let Settled::Recorded { state } = world.store.record_attempt(record).await.unwrap() else {
+            panic!("nobody else has it");
+        };
+        assert_eq!(state.status, Status::Failed, "forced: {}", claimed.state.forced);
+    }
+}
+
+#[tokio::test]
 async fn an_endpoint_that_is_gone_deactivates_its_connection() {
     let world = World::new();
     let (_, destination, rule) = one_rule(&world).await;

@@ -178,6 +178,29 @@ async fn a_commit_that_lets_the_next_go_tells_the_dispatcher_of_its_lane() {
 }
 
 #[tokio::test]
+async fn a_failed_head_that_is_given_up_ended_when_it_failed() {
+    let scene = Scene::new(OnFailure::Hold).await;
+    scene.end(0, refused(), later(5)).await;
+    let given_up = scene.cancel(0).await.unwrap();
+    assert_eq!(
+        (given_up.state.status, given_up.completed_at),
+        (Status::Canceled, Some(later(5)))
+    );
+}
+
+#[tokio::test]
+async fn one_that_stands_before_a_failed_head_is_tried_anew_and_does_not_wait_for_it() {
+    let scene = Scene::new(OnFailure::Hold).await;
+    scene.cancel(0).await.unwrap();
+    scene.end(1, refused(), NOW).await;
+    scene.nothing_is_due(NOW).await;
+    scene.retry(0).await.unwrap();
+    scene.end(0, delivered(), NOW).await;
+    scene.nothing_is_due(NOW).await;
+    assert_eq!(scene.delivery(2).await.waits_for, Some(scene.events[1]));
+}
+
+#[tokio::test]
 async fn other_keys_and_other_rules_do_not_wait() {
     let scene = Scene::new(OnFailure::Hold).await;
     let world = &scene.world;
