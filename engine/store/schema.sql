@@ -227,7 +227,7 @@ CREATE TABLE replays (
     created_by TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
-    completed_at INTEGER,
+    completed_at INTEGER, behind_rule BLOB CHECK (behind_rule IS NULL OR length(behind_rule) = 16),
     CHECK ((completed_at IS NOT NULL) = (progress IN ('completed', 'canceled')))
 ) STRICT, WITHOUT ROWID;
 

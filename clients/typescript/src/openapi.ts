@@ -1763,7 +1763,7 @@ export interface components {
         ReplayPreview: {
             /** Format: int32 */
             count: number;
-            /** @description Whether that is all; counting stops at a million. */
+            /** @description Whether that is all: counting looks at 200,000 rows at most. */
             exact: boolean;
         };
         ReplayRequest: {

@@ -14,13 +14,16 @@ use heddle_core::replay::{Allowance, Progress};
 use heddle_core::routing::Matched;
 use heddle_core::rule::Rule;
 use heddle_core::time::Timestamp;
-use heddle_store::{Acceptance, NewDelivery, Replay, ReplayRows, ReplayWork, StoreError};
+use heddle_store::{Acceptance, NewDelivery, Replay, ReplayRows, ReplayStep, ReplayWork, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use crate::Parts;
 
 /// While a job runs. Twenty steps a second of at most 500 rows are the highest rate there is.
 const TICK: Duration = Duration::from_millis(50);
+
+/// How often a job looks for rows before it is moved.
+const LOOKS: usize = 10;
 
 /// When none runs: only in case a signal was lost.
 const IDLE: Duration = Duration::from_secs(30);
@@ -67,7 +70,8 @@ async fn round(parts: &Parts, allowances: &mut HashMap<ReplayId, Allowance>) -> 
 }
 
 async fn step(parts: &Parts, replay: &Replay, most: u32, now: Timestamp) -> Result<(), StoreError> {
-    let work = match parts.store.replay_rows(replay, most).await? {
+    let step = look(parts, replay, most).await?;
+    let rows = match step.rows {
         ReplayRows::Deliveries(ids) => ReplayWork::Deliveries(ids),
         ReplayRows::Events(events) => {
             let mut acceptances = Vec::with_capacity(events.len());
@@ -77,6 +81,11 @@ async fn step(parts: &Parts, replay: &Replay, most: u32, now: Timestamp) -> Resu
             ReplayWork::Events(acceptances)
         }
     };
+    let work = ReplayStep {
+        rows,
+        behind: step.behind,
+        ends: step.ends,
+    };
     let after = parts.store.advance_replay(replay, work, now).await?;
     if let Some(done) = after.filter(|after| after.progress == Progress::Completed) {
         tracing::info!(
@@ -85,6 +94,24 @@ async fn step(parts: &Parts, replay: &Replay, most: u32, now: Timestamp) -> Resu
         );
     }
     Ok(())
+}
+
+/// The next rows of a job. Where the filter lets few through, it is looked for them several times before
+/// the job is moved: each look is short, and moving it writes.
+async fn look(parts: &Parts, replay: &Replay, most: u32) -> Result<ReplayStep<ReplayRows>, StoreError> {
+    let mut from = replay.clone();
+    for _ in 1..LOOKS {
+        let step = parts.store.replay_rows(&from, most).await?;
+        let is_empty = match &step.rows {
+            ReplayRows::Deliveries(ids) => ids.is_empty(),
+            ReplayRows::Events(events) => events.is_empty(),
+        };
+        if !is_empty || step.ends {
+            return Ok(step);
+        }
+        from.behind = step.behind;
+    }
+    parts.store.replay_rows(&from, most).await
 }
 
 /// The event with a delivery for each rule of now that it matches and that the filter lets through.

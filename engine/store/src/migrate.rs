@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0014_cheap_checks.sql"),
     include_str!("../migrations/0015_left_behind.sql"),
     include_str!("../migrations/0016_walks.sql"),
+    include_str!("../migrations/0017_replay_steps.sql"),
 ];
 
 /// The version that this program writes.

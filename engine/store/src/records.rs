@@ -608,8 +608,8 @@ pub struct Replay {
     pub progress: Progress,
     /// How many rows it was to look at when it was made: deliveries, or events with current rules.
     pub total: u32,
-    /// The last row that it has passed over.
-    pub behind: Option<[u8; 16]>,
+    /// What it has passed over.
+    pub behind: Option<Behind>,
     /// Rows that it has passed over.
     pub processed: u32,
     /// Deliveries that were tried anew.
@@ -624,10 +624,30 @@ pub struct Replay {
     pub completed_at: Option<Timestamp>,
 }
 
+/// How far a replay is: behind this row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Behind {
+    /// The last delivery or event that it has passed over, by which it goes.
+    pub row: [u8; 16],
+    /// Of this event, only the deliveries of the rules up to this one are done.
+    pub rule: Option<[u8; 16]>,
+}
+
+/// A step of a replay: some rows, perhaps none, and how far was looked for them.
+#[derive(Clone, Debug)]
+pub struct ReplayStep<R> {
+    /// The rows.
+    pub rows: R,
+    /// Where the replay stands after them; `None`: where it stood.
+    pub behind: Option<Behind>,
+    /// There is nothing behind that.
+    pub ends: bool,
+}
+
 /// The rows that a replay takes next.
 #[derive(Clone, Debug)]
 pub enum ReplayRows {
-    /// Original rules: these deliveries, by id.
+    /// Original rules: these deliveries.
     Deliveries(Vec<DeliveryId>),
     /// Current rules: these events, by id.
     Events(Vec<Event>),

@@ -1,41 +1,23 @@
-//! Bulk replays: jobs that pass over many deliveries (or, with the rules of now, events) in the order of
-//! their ids. Where a job stands is written in the transaction of what it did there: after a crash it
-//! goes on behind the last row that is done.
+//! Bulk replays: jobs that pass over many deliveries (or, with the rules of now, events), a few at a time;
+//! which ones, and in which order, is in `replay_rows.rs`. Where a job stands is written in the transaction of
+//! what it did there: after a crash it goes on behind the last row that is done.
 
-use heddle_core::delivery::Status;
 use heddle_core::event::Event;
 use heddle_core::id::{DeliveryId, EventId, OrganisationId, ReplayId, RuleId, WorkspaceId};
-use heddle_core::replay::{Filter, Progress, Rules, Wish};
+use heddle_core::replay::{Progress, Rules, Wish};
 use heddle_core::time::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, ToSql, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::deliveries::Inserted;
 use crate::error::{ReplayError, StoreError};
 use crate::memo::Memo;
 use crate::reach::Reach;
-use crate::records::{Acceptance, NewDelivery, Page, PageOf, Replay, ReplayRows, ReplayWork, Usage};
+use crate::records::{Acceptance, Behind, NewDelivery, Page, PageOf, Replay, ReplayStep, ReplayWork, Usage};
 use crate::stop::{self, Work};
 use crate::writer::Effects;
 use crate::{Store, columns, deliveries, events, page, rules};
 
-/// A preview counts up to here, so that asking costs little however much there is.
-pub const MAX_COUNTED: u32 = 1_000_000;
-
 impl Store {
-    /// How many rows a replay of this filter would look at, up to [`MAX_COUNTED`].
-    pub async fn count_replay(
-        &self,
-        workspace: WorkspaceId,
-        rules: Rules,
-        filter: Filter,
-        now: Timestamp,
-    ) -> Result<u32, StoreError> {
-        // It may take long: whoever asks often keeps one reader from the others, and not all of them.
-        let _turn = self.inner.shared.counting.lock().await;
-        self.read(move |connection| count(connection, workspace, rules, &filter, now))
-            .await
-    }
-
     /// Makes a job; it starts at once if its progress says so.
     pub async fn create_replay(&self, replay: Replay) -> Result<(), StoreError> {
         self.write(1024, move |connection, effects| {
@@ -92,19 +74,13 @@ impl Store {
         .await
     }
 
-    /// The next rows of a job, at most `most`; none when it is through.
-    pub async fn replay_rows(&self, replay: &Replay, most: u32) -> Result<ReplayRows, StoreError> {
-        let replay = replay.clone();
-        self.read(move |connection| rows(connection, &replay, most)).await
-    }
-
     /// Does the work on rows that [`Self::replay_rows`] gave for `replay`, and moves the job behind
-    /// them; without rows it is completed. Nothing happens (`None`) when the job is not running any more
-    /// or no longer stands where it stood.
+    /// what was looked at; when there is nothing behind that, it is completed. Nothing happens (`None`)
+    /// when the job is not running any more or no longer stands where it stood.
     pub async fn advance_replay(
         &self,
         replay: &Replay,
-        work: ReplayWork,
+        work: ReplayStep<ReplayWork>,
         now: Timestamp,
     ) -> Result<Option<Replay>, StoreError> {
         let (id, behind) = (replay.id, replay.behind);
@@ -122,7 +98,7 @@ impl Store {
 }
 
 const COLUMNS: &str = "id, organisation, workspace, rules, filter, rate, progress, total, behind,
-     processed, replayed, created, skipped, created_by, created_at, updated_at, completed_at";
+     processed, replayed, created, skipped, created_by, created_at, updated_at, completed_at, behind_rule";
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Replay> {
     Ok(Replay {
@@ -134,7 +110,13 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Replay> {
         rate: row.get(5)?,
         progress: columns::word(row, 6, Progress::parse)?,
         total: row.get(7)?,
-        behind: row.get(8)?,
+        behind: match row.get(8)? {
+            None => None,
+            Some(passed) => Some(Behind {
+                row: passed,
+                rule: row.get(17)?,
+            }),
+        },
         processed: row.get(9)?,
         replayed: row.get(10)?,
         created: row.get(11)?,
@@ -159,8 +141,9 @@ fn select(
 fn insert(connection: &Connection, replay: &Replay) -> Result<(), StoreError> {
     let sql =
         "INSERT INTO replays (id, organisation, workspace, rules, filter, rate, progress, total, behind,
-                   processed, replayed, created, skipped, created_by, created_at, updated_at, completed_at)
-               SELECT ?1, organisation, id, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17
+                   processed, replayed, created, skipped, created_by, created_at, updated_at, completed_at,
+                   behind_rule)
+               SELECT ?1, organisation, id, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18
                FROM live_workspaces WHERE id = ?3 AND organisation = ?2";
     let inserted = connection.prepare_cached(sql)?.execute(params![
         replay.id.as_bytes(),
@@ -171,7 +154,7 @@ fn insert(connection: &Connection, replay: &Replay) -> Result<(), StoreError> {
         replay.rate,
         replay.progress.as_str(),
         replay.total,
-        replay.behind,
+        replay.behind.map(|behind| behind.row),
         replay.processed,
         replay.replayed,
         replay.created,
@@ -179,7 +162,8 @@ fn insert(connection: &Connection, replay: &Replay) -> Result<(), StoreError> {
         replay.created_by,
         replay.created_at.0,
         replay.updated_at.0,
-        replay.completed_at.map(|at| at.0)
+        replay.completed_at.map(|at| at.0),
+        replay.behind.and_then(|behind| behind.rule)
     ])?;
     match inserted {
         0 => Err(StoreError::NotFound("workspace")),
@@ -189,17 +173,18 @@ fn insert(connection: &Connection, replay: &Replay) -> Result<(), StoreError> {
 
 fn update(connection: &Connection, replay: &Replay) -> Result<(), StoreError> {
     let sql = "UPDATE replays SET progress = ?2, behind = ?3, processed = ?4, replayed = ?5, created = ?6,
-                   skipped = ?7, updated_at = ?8, completed_at = ?9 WHERE id = ?1";
+                   skipped = ?7, updated_at = ?8, completed_at = ?9, behind_rule = ?10 WHERE id = ?1";
     connection.prepare_cached(sql)?.execute(params![
         replay.id.as_bytes(),
         replay.progress.as_str(),
-        replay.behind,
+        replay.behind.map(|behind| behind.row),
         replay.processed,
         replay.replayed,
         replay.created,
         replay.skipped,
         replay.updated_at.0,
-        replay.completed_at.map(|at| at.0)
+        replay.completed_at.map(|at| at.0),
+        replay.behind.and_then(|behind| behind.rule)
     ])?;
     Ok(())
 }
@@ -294,137 +279,12 @@ fn change(
     Ok(Ok(after))
 }
 
-/// The ids that a replay looks at, as a query and its values: those behind `behind`, in order. `now` is
-/// when the job was made. Ids begin with the time of their making, so that a range of time is one of ids.
-fn ids<'a>(
-    workspace: &'a WorkspaceId,
-    rules: Rules,
-    filter: &'a Filter,
-    made_at: &'a i64,
-    bounds: &'a ([u8; 16], [u8; 16]),
-    limit: &'a i64,
-) -> (String, Vec<&'a dyn ToSql>) {
-    let (table, index, ended) = match rules {
-        Rules::Original => {
-            let badly = filter
-                .statuses
-                .iter()
-                .all(|status| matches!(status, Status::Failed | Status::Canceled));
-            // The literals let the partial index serve it.
-            let (index, literal) = if badly {
-                (" INDEXED BY ended_badly", " AND status IN ('failed', 'canceled')")
-            } else {
-                (" NOT INDEXED", "")
-            };
-            ("deliveries", index, literal)
-        }
-        Rules::Current => ("events", " INDEXED BY events_of_workspace", ""),
-    };
-    let mut sql =
-        format!("SELECT id FROM {table} AS t{index} WHERE workspace = ? AND id > ? AND id < ?{ended}");
-    let mut values: Vec<&dyn ToSql> = vec![workspace.as_bytes(), &bounds.0, &bounds.1];
-    let mut narrow = |condition: &str, value: &'a dyn ToSql| {
-        sql.push_str(condition);
-        values.push(value);
-    };
-    match rules {
-        Rules::Original => {
-            narrow(" AND completed_at <= ?", made_at);
-            if let Some(rule) = &filter.rule {
-                narrow(" AND rule = ?", rule.as_bytes());
-            }
-            if let Some(destination) = &filter.connection {
-                narrow(" AND connection = ?", destination.as_bytes());
-            }
-            if let Some(event) = &filter.event {
-                narrow(
-                    " AND EXISTS (SELECT 1 FROM events WHERE events.id = t.event AND events.event = ?)",
-                    event,
-                );
-            }
-            let words: Vec<String> = filter
-                .statuses
-                .iter()
-                .map(|status| format!("'{}'", status.as_str()))
-                .collect();
-            sql.push_str(&format!(" AND status IN ({})", words.join(", ")));
-        }
-        Rules::Current => {
-            narrow(" AND created_at <= ?", made_at);
-            if let Some(event) = &filter.event {
-                narrow(" AND event = ?", event);
-            }
-        }
-    }
-    sql.push_str(" ORDER BY id LIMIT ?");
-    values.push(limit);
-    (sql, values)
-}
-
-/// The ids between which the filter's rows lie, both outside.
-fn bounds(filter: &Filter, behind: Option<[u8; 16]>) -> ([u8; 16], [u8; 16]) {
-    let low = filter.from.map_or([0; 16], first_id);
-    let high = filter.to.map_or([0xff; 16], first_id);
-    (behind.map_or(low, |behind| behind.max(low)), high)
-}
-
-/// An id below all that are made at this time, and above all that were made before.
-pub(crate) fn first_id(at: Timestamp) -> [u8; 16] {
-    let mut id = [0; 16];
-    let milliseconds = u64::try_from(at.0).unwrap_or(0).to_be_bytes();
-    id[..6].copy_from_slice(&milliseconds[2..]);
-    id
-}
-
-fn count(
-    connection: &Connection,
-    workspace: WorkspaceId,
-    rules: Rules,
-    filter: &Filter,
-    now: Timestamp,
-) -> Result<u32, StoreError> {
-    let (bounds, limit) = (bounds(filter, None), i64::from(MAX_COUNTED));
-    let (sql, values) = ids(&workspace, rules, filter, &now.0, &bounds, &limit);
-    let sql = format!("SELECT count(*) FROM ({sql})");
-    Ok(connection
-        .prepare_cached(&sql)?
-        .query_row(params_from_iter(values), |row| row.get(0))?)
-}
-
-fn rows(connection: &Connection, replay: &Replay, most: u32) -> Result<ReplayRows, StoreError> {
-    // One state of the database: an event that is listed is there when it is read.
-    let _snapshot = connection.unchecked_transaction()?;
-    let (bounds, limit) = (bounds(&replay.filter, replay.behind), i64::from(most));
-    let made_at = replay.created_at.0;
-    let (sql, values) = ids(
-        &replay.workspace,
-        replay.rules,
-        &replay.filter,
-        &made_at,
-        &bounds,
-        &limit,
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
-    let found: Vec<[u8; 16]> = statement
-        .query_map(params_from_iter(values), |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
-    Ok(match replay.rules {
-        Rules::Original => ReplayRows::Deliveries(found.into_iter().map(DeliveryId::from_bytes).collect()),
-        Rules::Current => ReplayRows::Events(
-            found
-                .into_iter()
-                .map(|id| events::with_what_is_left(connection, EventId::from_bytes(id)))
-                .collect::<Result<_, _>>()?,
-        ),
-    })
-}
-
 fn advance(
     connection: &Connection,
     effects: &mut Effects,
     id: ReplayId,
-    behind: Option<[u8; 16]>,
-    work: &ReplayWork,
+    behind: Option<Behind>,
+    work: &ReplayStep<ReplayWork>,
     now: Timestamp,
 ) -> Result<Option<Replay>, StoreError> {
     let Some(mut replay) = find(connection, id)? else {
@@ -433,7 +293,7 @@ fn advance(
     if replay.progress != Progress::Running || replay.behind != behind {
         return Ok(None);
     }
-    let last = match work {
+    match &work.rows {
         ReplayWork::Deliveries(ids) => {
             replay.processed += count_of(ids);
             for id in ids {
@@ -442,22 +302,18 @@ fn advance(
                     false => replay.skipped += 1,
                 }
             }
-            ids.last().map(|id| *id.as_bytes())
         }
         ReplayWork::Events(acceptances) => {
             replay.processed += count_of(acceptances);
             for acceptance in acceptances {
                 match_anew(connection, effects, &mut replay, acceptance, now)?;
             }
-            acceptances.last().map(|last| *last.event.id.as_bytes())
         }
-    };
-    match last {
-        Some(last) => replay.behind = Some(last),
-        None => {
-            replay.progress = Progress::Completed;
-            replay.completed_at = Some(now);
-        }
+    }
+    replay.behind = work.behind.or(replay.behind);
+    if work.ends {
+        replay.progress = Progress::Completed;
+        replay.completed_at = Some(now);
     }
     replay.updated_at = now;
     update(connection, &replay)?;

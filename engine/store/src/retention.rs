@@ -18,7 +18,7 @@ use crate::error::StoreError;
 use crate::records::RemovalStep;
 use crate::removals::{ids, remove_attempts, remove_event};
 use crate::stop::{self, Work};
-use crate::{Store, columns, lines, replays};
+use crate::{Store, columns, lines, replay_rows};
 
 /// About as many rows are deleted in one step, and at most as many events looked at.
 pub(crate) const STEP: usize = 200;
@@ -130,7 +130,7 @@ fn is_any(connection: &Connection, overdue: Overdue, now: Timestamp) -> Result<b
     let before = now.minus(overdue.keep);
     let (workspace, part) = (overdue.workspace.as_bytes(), overdue.part.as_str());
     let behind = mark(connection, overdue)?;
-    let values = params![workspace, behind, replays::first_id(before)];
+    let values = params![workspace, behind, replay_rows::first_id(before)];
     if connection.prepare_cached(BEHIND_THE_MARK)?.exists(values)? {
         return Ok(true);
     }
@@ -226,7 +226,7 @@ impl Step<'_> {
         let values = params![
             self.overdue.workspace.as_bytes(),
             behind,
-            replays::first_id(self.before),
+            replay_rows::first_id(self.before),
             STEP as i64
         ];
         let found = read_ids(self.connection, sql, values)?;

@@ -8,7 +8,7 @@ use heddle_core::event::is_event_name;
 use heddle_core::id::{ConnectionId, ReplayId, RuleId, WorkspaceId};
 use heddle_core::replay::{DEFAULT_RATE, Filter, MAX_RATE, Progress, Rules, Wish};
 use heddle_core::time::Timestamp;
-use heddle_store::{MAX_COUNTED, Replay, ReplayError};
+use heddle_store::{Replay, ReplayError};
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -31,8 +31,8 @@ struct Shown {
     /// Rows a second.
     rate: u32,
     status: Progress,
-    /// What it was to look at when it was made: deliveries, or events with the rules of now. At a
-    /// million the count stops.
+    /// What it was to take when it was made: deliveries, or events with the rules of now; of a long
+    /// history, what was found at its beginning.
     total: u32,
     processed: u32,
     replayed: u32,
@@ -63,7 +63,7 @@ struct Created {
 #[derive(Debug, Serialize)]
 pub struct Preview {
     count: u32,
-    /// Whether that is all; counting stops at a million.
+    /// Whether that is all: counting looks at a bounded number of rows.
     exact: bool,
 }
 
@@ -106,7 +106,7 @@ pub async fn create(
     let wish = read(&members)?;
     workspaces::own(&app, &caller, wish.workspace).await?;
     let now = app.clock.now();
-    let total = app
+    let counted = app
         .store
         .count_replay(wish.workspace, wish.rules, wish.filter.clone(), now)
         .await?;
@@ -122,7 +122,7 @@ pub async fn create(
         } else {
             Progress::Running
         },
-        total,
+        total: counted.rows,
         behind: None,
         processed: 0,
         replayed: 0,
@@ -148,13 +148,13 @@ pub async fn preview(
 ) -> Result<Json<Preview>, ApiError> {
     let wish = read(&members)?;
     workspaces::own(&app, &caller, wish.workspace).await?;
-    let count = app
+    let counted = app
         .store
         .count_replay(wish.workspace, wish.rules, wish.filter, app.clock.now())
         .await?;
     Ok(Json(Preview {
-        count,
-        exact: count < MAX_COUNTED,
+        count: counted.rows,
+        exact: counted.exact,
     }))
 }
 

@@ -478,14 +478,17 @@ async fn a_bulk_replay_keeps_the_order() {
     };
     let store = &scene.world.store;
     store.create_replay(replay.clone()).await.unwrap();
-    let ReplayRows::Deliveries(ids) = store.replay_rows(&replay, 9).await.unwrap() else {
+    let step = store.replay_rows(&replay, 9).await.unwrap();
+    let ReplayRows::Deliveries(ids) = step.rows else {
         panic!("original rules")
     };
     assert_eq!(ids.len(), 3);
-    let after = store
-        .advance_replay(&replay, ReplayWork::Deliveries(ids), NOW)
-        .await
-        .unwrap();
+    let work = ReplayStep {
+        rows: ReplayWork::Deliveries(ids),
+        behind: step.behind,
+        ends: step.ends,
+    };
+    let after = store.advance_replay(&replay, work, NOW).await.unwrap();
     assert_eq!(after.unwrap().replayed, 3);
     for place in 0..3 {
         scene.end(place, delivered(), NOW).await;

@@ -422,7 +422,11 @@ async fn from_the_tombstone_on_nothing_is_seen_taken_in_or_delivered() {
     assert_eq!(store.publishable_key_by_text(&full.key.key).await, Ok(None));
     assert!(store.replay(us, full.replay.id).await.unwrap().is_none());
     assert!(store.running_replays().await.unwrap().is_empty());
-    let work = ReplayWork::Deliveries(Vec::new());
+    let work = ReplayStep {
+        rows: ReplayWork::Deliveries(Vec::new()),
+        behind: None,
+        ends: true,
+    };
     assert_eq!(store.advance_replay(&full.replay, work, NOW).await, Ok(None));
 
     let gone = StoreError::NotFound("workspace");

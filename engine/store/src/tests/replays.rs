@@ -41,7 +41,7 @@ impl World {
             filter,
             rate: 100,
             progress: Progress::Running,
-            total: counted,
+            total: counted.rows,
             behind: None,
             processed: 0,
             replayed: 0,
@@ -58,7 +58,8 @@ impl World {
 
     /// One step of at most `most` rows; for current rules every event is held against `rules`.
     async fn step(&self, replay: &Replay, most: u32, rules: &[&Rule], now: Timestamp) -> Option<Replay> {
-        let work = match self.store.replay_rows(replay, most).await.unwrap() {
+        let step = self.store.replay_rows(replay, most).await.unwrap();
+        let rows = match step.rows {
             ReplayRows::Deliveries(ids) => ReplayWork::Deliveries(ids),
             ReplayRows::Events(events) => ReplayWork::Events(
                 events
@@ -73,6 +74,11 @@ impl World {
                     })
                     .collect(),
             ),
+        };
+        let work = ReplayStep {
+            rows,
+            behind: step.behind,
+            ends: step.ends,
         };
         self.store.advance_replay(replay, work, now).await.unwrap()
     }
@@ -103,7 +109,7 @@ async fn every_failed_delivery_is_replayed_once_and_nothing_else_is() {
     }
     assert_eq!(
         (steps, replay.processed, replay.replayed, replay.skipped),
-        (4, 7, 7, 0)
+        (3, 7, 7, 0)
     );
     assert_eq!(replay.completed_at, Some(later(101)));
     assert_eq!(world.store.due().take().get(&destination.id), Some(&later(101)));
@@ -294,7 +300,7 @@ async fn a_filter_narrows_by_rule_connection_name_status_and_time() {
         assert_eq!(replay.total, expected, "{filter:?}");
         // Paused so that it changes nothing for the next case; the rows are what it would take.
         replay.progress = Progress::Paused;
-        let ReplayRows::Deliveries(ids) = world.store.replay_rows(&replay, 100).await.unwrap() else {
+        let ReplayRows::Deliveries(ids) = world.store.replay_rows(&replay, 100).await.unwrap().rows else {
             panic!("original rules give deliveries")
         };
         assert_eq!(ids.len(), expected as usize, "{filter:?}");
@@ -378,5 +384,197 @@ async fn counts_wait_for_one_another_and_leave_readers_to_everybody_else() {
         }
     }
     drop(counting);
-    assert_eq!(count.await.unwrap(), 0);
+    let none = Counted { rows: 0, exact: true };
+    assert_eq!(count.await.unwrap(), none);
+}
+
+/// A filter of deliveries that were delivered.
+fn everything_delivered() -> Filter {
+    Filter {
+        statuses: vec![Status::Completed],
+        ..everything_failed()
+    }
+}
+
+#[tokio::test]
+async fn what_was_delivered_is_replayed_event_by_event_and_in_the_midst_of_one() {
+    let world = World::new();
+    let (tenant, destination, first) = one_rule(&world).await;
+    let mut rules = vec![first];
+    for _ in 0..6 {
+        rules.push(world.rule(&destination).await);
+    }
+    let stranger = world.tenant("Stranger").await;
+    let theirs = world.destination(stranger).await;
+    let their_rule = world.rule(&theirs).await;
+    let mut untouched = Vec::new();
+    for n in 0..3 {
+        if n == 1 {
+            let unmatched = world.acceptance(world.event(tenant.workspace, later(n)), []);
+            world.store.accept_events(vec![unmatched]).await.unwrap();
+        } else {
+            world.accept(later(n), &rules).await;
+        }
+        untouched.push(world.accept(later(n), [&their_rule]).await.id);
+    }
+    for lane in [destination.id, theirs.id] {
+        for claimed in world.claim(lane, 100, later(10)).await.claimed {
+            world.record(&claimed, delivered(), later(11)).await;
+        }
+    }
+    let start = world
+        .start_replay(tenant, Rules::Original, everything_delivered(), later(100))
+        .await;
+    assert_eq!(start.total, 14);
+    let mut replay = start.clone();
+    let mut steps = Vec::new();
+    while replay.progress == Progress::Running {
+        let before = replay.processed;
+        replay = world.step(&replay, 3, &[], later(101)).await.unwrap();
+        steps.push(replay.processed - before);
+    }
+    assert_eq!(steps, [3, 3, 3, 3, 2]);
+    assert_eq!((replay.replayed, replay.skipped), (14, 0));
+    assert!(world.store.due().take().contains_key(&destination.id));
+    for id in untouched {
+        assert_eq!(event(&world, stranger, id).await.tally.completed, 1);
+    }
+    // From where it stood in the midst of an event, and from the start: nothing is taken twice.
+    let again = world.store.replay_rows(&start, 100).await.unwrap();
+    assert!(matches!(again.rows, ReplayRows::Deliveries(ids) if ids.is_empty()));
+}
+
+#[tokio::test]
+async fn a_look_that_finds_nothing_ends_after_its_bound_and_the_next_goes_on_behind_it() {
+    let world = World::new();
+    let (tenant, destination, rule) = one_rule(&world).await;
+    let (events, bound) = (2_500_usize, crate::replay_rows::LOOKED_AT);
+    for chunk in 0..events / 100 {
+        let chunk = (0..100).map(|n| {
+            let at = later((chunk * 100 + n) as u64);
+            world.acceptance(world.event(tenant.workspace, at), [&rule])
+        });
+        world.store.accept_events(chunk.collect()).await.unwrap();
+    }
+    let elsewhere = world.destination(tenant).await.id;
+    let walk = async |status: Status, filter: Filter, rules: Rules| {
+        let raw = rusqlite::Connection::open(world.path()).unwrap();
+        raw.execute(
+            "UPDATE deliveries SET status = ?1, completed_at = ?2, due_at = NULL",
+            rusqlite::params![status.as_str(), NOW.0],
+        )
+        .unwrap();
+        drop(raw);
+        let filter = Filter {
+            statuses: vec![status],
+            ..filter
+        };
+        let mut replay = world.start_replay(tenant, rules, filter, later(9_000)).await;
+        let mut found = Vec::new();
+        loop {
+            let step = world.store.replay_rows(&replay, 10_000).await.unwrap();
+            found.push(match step.rows {
+                ReplayRows::Deliveries(ids) => ids.len(),
+                ReplayRows::Events(events) => events.len(),
+            });
+            if step.ends {
+                return (replay.total, found);
+            }
+            assert_ne!(step.behind, replay.behind, "it does not go on");
+            replay.behind = step.behind;
+        }
+    };
+    let none = Filter {
+        connection: Some(elsewhere),
+        ..everything_failed()
+    };
+    let all = everything_failed;
+    // A row each of those that ended badly; else a row each of an event and of its delivery.
+    assert_eq!(
+        walk(Status::Failed, none.clone(), Rules::Original).await,
+        (0, vec![0, 0])
+    );
+    assert_eq!(
+        walk(Status::Failed, all(), Rules::Original).await,
+        (2_500, vec![bound, 500])
+    );
+    assert_eq!(
+        walk(Status::Completed, none, Rules::Original).await,
+        (0, vec![0, 0, 0])
+    );
+    let found = walk(Status::Completed, all(), Rules::Original).await;
+    assert_eq!(found, (2_500, vec![1_000, 1_000, 500]));
+    assert_eq!(
+        walk(Status::Completed, all(), Rules::Current).await,
+        (2_500, vec![bound, 500])
+    );
+    let unheard = Filter {
+        event: Some("never".into()),
+        ..all()
+    };
+    for rules in [Rules::Original, Rules::Current] {
+        let found = walk(Status::Completed, unheard.clone(), rules).await;
+        assert_eq!(found, (0, vec![0]), "a name leads to its own events");
+    }
+    assert_eq!(destination.workspace, tenant.workspace);
+}
+
+#[tokio::test]
+async fn a_step_with_the_rules_of_now_holds_few_long_payloads() {
+    let world = World::new();
+    let tenant = world.tenant("Academy").await;
+    for n in 0..40 {
+        let event = Event {
+            payload: format!("{{\"x\":\"{}\"}}", "x".repeat(250_000)).into(),
+            ..world.event(tenant.workspace, later(n))
+        };
+        world
+            .store
+            .accept_events(vec![world.acceptance(event, [])])
+            .await
+            .unwrap();
+    }
+    let mut replay = world
+        .start_replay(tenant, Rules::Current, everything_failed(), later(100))
+        .await;
+    let step = world.store.replay_rows(&replay, 100).await.unwrap();
+    assert!(matches!(&step.rows, ReplayRows::Events(events) if events.len() == 17) && !step.ends);
+    while replay.progress == Progress::Running {
+        replay = world.step(&replay, 100, &[], later(101)).await.unwrap();
+    }
+    assert_eq!((replay.processed, replay.skipped), (40, 40));
+}
+
+#[tokio::test]
+async fn every_query_of_a_replay_is_served_by_an_index_in_order() {
+    let world = World::new();
+    let raw = rusqlite::Connection::open(world.path()).unwrap();
+    for (sql, index) in [
+        (
+            crate::replay_rows::ended_badly(),
+            "USING INDEX ended_badly (workspace=? AND id>? AND id<?)",
+        ),
+        (
+            crate::replay_rows::of_event(),
+            "USING INDEX sqlite_autoindex_deliveries_2 (event=? AND rule>?)",
+        ),
+        (
+            crate::replay_rows::EVENTS.into(),
+            "USING COVERING INDEX events_of_workspace (workspace=? AND id>? AND id<?)",
+        ),
+        (
+            crate::replay_rows::EVENTS_BY_NAME.into(),
+            "USING COVERING INDEX events_by_name (workspace=? AND event=? AND id>? AND id<?)",
+        ),
+    ] {
+        let mut statement = raw.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let mut rows = statement.raw_query();
+        let row = rows.next().unwrap().unwrap();
+        let plan: String = row.get("detail").unwrap();
+        assert!(
+            plan.starts_with("SEARCH") && plan.contains(index),
+            "{sql}: {plan}"
+        );
+        assert!(rows.next().unwrap().is_none(), "{sql}: a sort, or another table");
+    }
 }

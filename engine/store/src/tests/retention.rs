@@ -349,7 +349,8 @@ async fn without_its_payload_a_delivery_is_not_tried_again_and_a_replay_skips_an
     for (number, rules) in [(1, Rules::Current), (2, Rules::Original)] {
         let replay = again(tenant, ReplayId::new(now, [number; 10]), rules, now);
         world.store.create_replay(replay.clone()).await.unwrap();
-        let work = match world.store.replay_rows(&replay, 10).await.unwrap() {
+        let step = world.store.replay_rows(&replay, 10).await.unwrap();
+        let work = match step.rows {
             ReplayRows::Deliveries(ids) => ReplayWork::Deliveries(ids),
             ReplayRows::Events(events) => {
                 assert_eq!(events.len(), 2, "one that is to be skipped is passed over too");
@@ -360,6 +361,11 @@ async fn without_its_payload_a_delivery_is_not_tried_again_and_a_replay_skips_an
                         .collect(),
                 )
             }
+        };
+        let work = ReplayStep {
+            rows: work,
+            behind: step.behind,
+            ends: step.ends,
         };
         let after = world
             .store
@@ -385,11 +391,16 @@ async fn an_event_that_goes_while_a_replay_looks_at_it_is_skipped() {
     let now = later(2 * DAY);
     let replay = again(tenant, ReplayId::new(now, [1; 10]), Rules::Current, now);
     world.store.create_replay(replay.clone()).await.unwrap();
-    let ReplayRows::Events(mut events) = world.store.replay_rows(&replay, 10).await.unwrap() else {
+    let step = world.store.replay_rows(&replay, 10).await.unwrap();
+    let ReplayRows::Events(mut events) = step.rows else {
         panic!("it asks for events")
     };
     assert_eq!(world.prune(now).await, 5);
-    let work = ReplayWork::Events(vec![world.acceptance(events.remove(0), [&rule])]);
+    let work = ReplayStep {
+        rows: ReplayWork::Events(vec![world.acceptance(events.remove(0), [&rule])]),
+        behind: step.behind,
+        ends: step.ends,
+    };
     let after = world
         .store
         .advance_replay(&replay, work, now)

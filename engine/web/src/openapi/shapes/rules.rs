@@ -170,7 +170,7 @@ pub enum ReplayStatus {
 #[derive(ToSchema)]
 pub struct ReplayPreview {
     count: u32,
-    /// Whether that is all; counting stops at a million.
+    /// Whether that is all: counting looks at 200,000 rows at most.
     exact: bool,
 }
 
