@@ -1,5 +1,5 @@
-//! The remover: deletes what deleted workspaces had, and calls off or moves what rules have left behind that
-//! were deleted or lead elsewhere, in small steps that let others write in between.
+//! The remover: deletes what deleted workspaces had, and calls off, moves or lets go what rules have left behind
+//! that were deleted, lead elsewhere or hold their lines no more, in small steps that let others write in between.
 //! It takes no input: woken by a deletion and by its timer, it does the same each time, and goes on
 //! after a crash with what is still there.
 
@@ -85,6 +85,6 @@ async fn follow_up(parts: &Parts, left: LeftBehind, stop: &CancellationToken) ->
         }
     }
     tracing::info!(rule = %left.rule, connection = %left.connection, deliveries,
-        "a rule that was deleted or leads elsewhere has nothing waiting there any more");
+        "what a rule left behind that was deleted or changed is done");
     Ok(true)
 }

@@ -1,10 +1,11 @@
-//! What a rule leaves behind when it is deleted, or leads elsewhere: deliveries that wait in the lane of
-//! its former connection. There may be any number of them, and there is one thread that writes. So a few
-//! are called off, or moved, with the change itself, and the others after it, step by step. Nothing
-//! wrong can happen to them meanwhile: a claim that comes upon one does the same to it.
+//! What a rule leaves behind when it is deleted, or leads elsewhere, or holds its lines no more: deliveries
+//! that wait in the lane of its former connection, failed ones that others wait for. There may be any number of
+//! them, and there is one thread that writes. So a few are called off, moved, or let go with the change itself,
+//! and the others after it, step by step. Nothing wrong can happen to them meanwhile: a claim that comes upon
+//! one does the same to it, and who is held only waits a little longer.
 
 use heddle_core::id::{ConnectionId, RuleId, WorkspaceId};
-use heddle_core::ordering::Turn;
+use heddle_core::ordering::{OnFailure, Turn};
 use heddle_core::rule::Rule;
 use heddle_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -50,7 +51,8 @@ impl Store {
     }
 }
 
-/// Notes that a rule was deleted or leads elsewhere, after its row says so; `before` is what it was.
+/// Notes that a rule was deleted, leads elsewhere, or holds its lines no more, after its row says so;
+/// `before` is what it was.
 /// Looks at up to `room` deliveries at once, and takes off it what it looked at.
 pub(crate) fn leave(
     connection: &Connection,
@@ -161,26 +163,29 @@ fn step(
         next: Some(mark),
         ..Step::default()
     };
-    if destination == Some(left.connection) {
-        // It leads here again.
-        step.next = None;
-        return Ok(step);
-    }
-    if destination.is_none() {
-        // Whoever waits for others comes first, so that nobody gets his turn in the lane from one that
-        // is called off there. Who moves, is moved when it is his turn.
-        for turn in [Turn::Waits, Turn::Holds] {
-            for before in lines::some_of_rule(connection, left.rule, turn, None, room - step.seen)? {
-                let state = match turn {
-                    Turn::Waits => before.state.cancel()?,
-                    _ => before.state.let_go(),
-                };
-                deliveries::put(connection, effects, before, state, None, now)?;
-                step.seen += 1;
-            }
+    // Whoever waits for others comes first, so that nobody gets his turn in the lane from one that is called
+    // off there. Who moves, is moved when it is his turn.
+    let turns: &[Turn] = match destination {
+        None => &[Turn::Waits, Turn::Holds],
+        Some(_) if rules::on_failure(connection, left.rule)? == OnFailure::Continue => &[Turn::Holds],
+        Some(_) => &[],
+    };
+    for turn in turns {
+        for before in lines::some_of_rule(connection, left.rule, *turn, room - step.seen)? {
+            let state = match turn {
+                Turn::Waits => before.state.cancel()?,
+                _ => before.state.let_go(),
+            };
+            deliveries::put(connection, effects, before, state, None, now)?;
+            step.seen += 1;
         }
     }
     step.changed = step.seen;
+    if destination == Some(left.connection) {
+        // It leads here, or here again.
+        step.next = (step.seen == room).then_some(mark);
+        return Ok(step);
+    }
     if step.seen < room {
         let lane = "INDEXED BY lanes WHERE connection = ?1 AND due_at IS NOT NULL AND turn IS NOT 'waits'
                     AND (due_at, id) > (?2, ?3) ORDER BY due_at, id LIMIT ?4";

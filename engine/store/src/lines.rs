@@ -148,45 +148,15 @@ pub(crate) fn say_who_is_first(
     Ok(records)
 }
 
-/// The next deliveries of a rule that stand so in their lines, behind this one: at most `most`, in an
-/// order that does not depend on who leaves.
+/// Some deliveries of a rule that stand so in their lines, the first of each line first.
 pub(crate) fn some_of_rule(
     connection: &Connection,
     rule: RuleId,
     turn: Turn,
-    behind: Option<&DeliveryRecord>,
     most: usize,
 ) -> Result<Vec<DeliveryRecord>, StoreError> {
     let clauses = "INDEXED BY lines WHERE rule = ?1 AND turn = ?2 AND turn IS NOT NULL
-                   AND (ordering_key, place, id) > (?3, ?4, ?5)
-                   ORDER BY ordering_key, place, id LIMIT ?6";
-    let start = behind.and_then(|record| Some((record.place?, *record.id.as_bytes())));
-    let (key, number, id) = start.map_or(([0; 16], i64::MIN, [0; 16]), |(place, id)| {
-        (*place.key.as_bytes(), place.number, id)
-    });
+                   ORDER BY ordering_key, place, id LIMIT ?3";
     let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let values = params![rule.as_bytes(), turn.as_str(), key, number, id, most];
-    deliveries::select(connection, clauses, values)
-}
-
-/// Deliveries that are read at once; bounds the memory.
-const BATCH: usize = 1_000;
-
-/// Lets go on whoever was held by a failure: the rule does not want that any more.
-pub(crate) fn let_go(
-    connection: &Connection,
-    effects: &mut Effects,
-    rule: RuleId,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let mut behind = None;
-    loop {
-        let batch = some_of_rule(connection, rule, Turn::Holds, behind.as_ref(), BATCH)?;
-        let Some(last) = batch.last() else { return Ok(()) };
-        behind = Some(last.clone());
-        for before in batch {
-            let state = before.state.let_go();
-            deliveries::put(connection, effects, before, state, None, now)?;
-        }
-    }
+    deliveries::select(connection, clauses, params![rule.as_bytes(), turn.as_str(), most])
 }

@@ -14,7 +14,7 @@ use crate::reach::Reach;
 use crate::records::RuleFilter;
 use crate::walk::{Batch, Found, Mark, SMALL};
 use crate::writer::Effects;
-use crate::{Store, columns, deliveries, left_behind, limits, lines, walk, workspaces};
+use crate::{Store, columns, deliveries, left_behind, limits, walk, workspaces};
 
 impl Store {
     /// Makes a rule in its workspace, which the caller has found in its organisation. The connection
@@ -48,7 +48,8 @@ impl Store {
     }
 
     /// Writes everything but the workspace and the making of a rule; returns whether there is one.
-    /// What waits for it goes to the connection that it names then.
+    /// What waits for it goes to the connection that it names then, and what it holds no more goes on: the
+    /// first of it at once.
     pub async fn update_rule(&self, reach: impl Into<Reach>, rule: Rule) -> Result<bool, StoreError> {
         let reach = reach.into();
         self.write(1024, move |connection, effects| {
@@ -308,22 +309,14 @@ fn update(
         return Err(NO_CONNECTION);
     }
     effects.rule(before.workspace, before.id);
-    if before.connection != rule.connection {
-        left_behind::leave(
-            connection,
-            effects,
-            &before,
-            &mut { left_behind::STEP },
-            rule.updated_at,
-        )?;
-    }
     let holds = |rule: &Rule| {
         rule.order
             .as_ref()
             .is_some_and(|order| order.on_failure == OnFailure::Hold)
     };
-    if holds(&before) && !holds(rule) {
-        lines::let_go(connection, effects, rule.id, rule.updated_at)?;
+    if before.connection != rule.connection || (holds(&before) && !holds(rule)) {
+        let room = &mut { left_behind::STEP };
+        left_behind::leave(connection, effects, &before, room, rule.updated_at)?;
     }
     Ok(true)
 }

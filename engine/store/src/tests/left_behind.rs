@@ -173,3 +173,100 @@ async fn a_deleted_connection_calls_off_the_backlogs_of_all_of_its_rules() {
         .await;
     assert_eq!(left, 0, "nobody holds the line of a rule that is gone");
 }
+
+#[tokio::test]
+async fn lines_that_are_held_no_more_go_on_in_steps_and_after_a_restart() {
+    let mut world = World::new();
+    let tenant = world.tenant("Academy").await;
+    let (busy, calm) = (world.destination(tenant).await, world.destination(tenant).await);
+    let other = world.rule(&calm).await;
+    let rule = world.ordered_rule(&busy, OnFailure::Hold).await;
+    let keys = 3 * STEP + 7;
+    for _ in 0..2 {
+        // The first of each line, and one behind it.
+        let in_line = |key: usize| {
+            let event = Event {
+                resource_id: Some(format!("k{key}")),
+                ..world.event(tenant.workspace, NOW)
+            };
+            world.acceptance(event, [&rule])
+        };
+        world
+            .store
+            .accept_events((0..keys).map(in_line).collect())
+            .await
+            .unwrap();
+    }
+    for claimed in world.claim(busy.id, keys, NOW).await.claimed {
+        let refused = Outcome::permanent(OutcomeCode::RejectedClientError, "400");
+        world.record(&claimed, refused, NOW).await;
+    }
+    let standing = async |world: &World, turn: &'static str| -> usize {
+        let sql = "SELECT count(*) FROM deliveries WHERE turn = ?1";
+        let count: i64 = world
+            .query(move |connection| connection.query_row(sql, [turn], |row| row.get(0)))
+            .await;
+        usize::try_from(count).unwrap()
+    };
+    assert_eq!(
+        (standing(&world, "holds").await, standing(&world, "waits").await),
+        (keys, keys)
+    );
+    let mut order = rule.order.clone().unwrap();
+    order.on_failure = OnFailure::Continue;
+    let change = |order| Rule {
+        order,
+        ..rule.clone()
+    };
+    let us = tenant.organisation;
+    assert!(world.store.update_rule(us, change(Some(order))).await.unwrap());
+    assert_eq!(
+        (standing(&world, "holds").await, standing(&world, "taken").await),
+        (keys - STEP, STEP),
+        "the change itself does a step, and no more"
+    );
+    assert!(world.store.due().take().contains_key(&busy.id));
+    world.store.close().await;
+    world.store = Store::open(config(world.path())).unwrap();
+    // Held again before it was through: the others stay.
+    assert!(world.store.update_rule(us, rule.clone()).await.unwrap());
+    assert_eq!(world.follow_up(&other).await, 1);
+    assert_eq!(standing(&world, "holds").await, keys - STEP);
+    // And without any order, all go on.
+    assert!(world.store.update_rule(us, change(None)).await.unwrap());
+    let steps = world.follow_up(&other).await;
+    assert!((2..=3).contains(&steps), "{steps}");
+    assert_eq!(
+        (standing(&world, "holds").await, standing(&world, "waits").await),
+        (0, 0)
+    );
+    assert_eq!(world.claim(busy.id, 2 * keys, later(1)).await.claimed.len(), keys);
+}
+
+#[tokio::test]
+async fn a_rule_that_moves_and_holds_no_more_does_both() {
+    let world = World::new();
+    let tenant = world.tenant("Academy").await;
+    let (old, new) = (world.destination(tenant).await, world.destination(tenant).await);
+    let other = world.rule(&new).await;
+    let rule = world.ordered_rule(&old, OnFailure::Hold).await;
+    world.backlog(&rule, 2).await;
+    let first = world.claim(old.id, 9, NOW).await.claimed.remove(0);
+    let refused = Outcome::permanent(OutcomeCode::RejectedClientError, "400");
+    world.record(&first, refused, NOW).await;
+    let moved = Rule {
+        connection: new.id,
+        order: None,
+        ..rule.clone()
+    };
+    assert!(world.store.update_rule(tenant.organisation, moved).await.unwrap());
+    world.follow_up(&other).await;
+    let claimed = world.claim(new.id, 9, later(1)).await.claimed;
+    assert_eq!(
+        claimed
+            .iter()
+            .filter(|claimed| claimed.rule.id == rule.id)
+            .count(),
+        1
+    );
+}
