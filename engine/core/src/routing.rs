@@ -176,7 +176,17 @@ impl Routing {
         &self.routes
     }
 
-    /// The rules that an event matches, by their ids.
+    /// One of the rules.
+    pub fn route(&self, id: RuleId) -> Option<&Route> {
+        let place = self
+            .routes
+            .binary_search_by_key(&id, |route| route.rule.id)
+            .ok()?;
+        self.routes.get(place).map(Arc::as_ref)
+    }
+
+    /// The rules that an event matches, by their ids. After a look that was [too
+    /// brief](Facts::was_too_brief), some of them.
     pub fn matching<'a>(&'a self, facts: &Facts<'_>) -> Vec<Matched<'a>> {
         let event = facts.event();
         let resource_id = event.resource_id.as_deref();
@@ -196,6 +206,7 @@ impl Routing {
         places
             .into_iter()
             .filter_map(|place| self.routes.get(place as usize))
+            .take_while(|_| !facts.was_too_brief())
             .filter(|route| route.matches(facts) == Match::Matched)
             .map(|route| Matched {
                 rule: &route.rule,
@@ -330,6 +341,55 @@ mod tests {
             };
             prop_assert_eq!(all(&patched), all(&anew));
         }
+    }
+
+    #[test]
+    fn a_brief_look_comes_to_the_same_as_a_long_one_or_says_that_it_was_too_brief() {
+        let conditional = |id: u8, condition: &str| Rule {
+            condition: Some(condition.into()),
+            ..rule(id, "a", None, None, true)
+        };
+        // Each of the long ones takes some thousand steps.
+        let long = "[1,2,3,4,5,6,7,8,9,10].all(a, [1,2,3,4,5,6,7,8,9,10].all(b,
+            [1,2,3,4,5].all(c, a + b + c > 0)))";
+        let of = |count: u8| {
+            let last = conditional(count + 1, "payload.n == 7");
+            Routing::new((0..count).map(|id| conditional(id, long)).chain([last]).collect())
+        };
+        let event = event("a", "global", None, 7);
+        for (rules, too_brief) in [(0, false), (1, false), (9, true)] {
+            let (routing, brief, facts) = (of(rules), Facts::brief(&event), Facts::of(&event));
+            let briefly = routing.matching(&brief);
+            let found = routing.matching(&facts);
+            assert_eq!(found.len(), usize::from(rules) + 1);
+            assert_eq!(brief.was_too_brief(), too_brief, "{rules}: {}", facts.taken());
+            assert_eq!(briefly == found, !too_brief);
+            assert!(!facts.was_too_brief() && brief.taken() <= crate::condition::BRIEF_STEPS);
+            for matched in found {
+                let route = routing.route(matched.rule.id);
+                assert_eq!(route.map(Route::rule), Some(matched.rule));
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_that_takes_many_steps_is_not_left_out_by_a_brief_look() {
+        let order = crate::ordering::Order {
+            key: "[1,2,3,4,5,6,7,8,9,10].map(a, [1,2,3,4,5,6,7,8,9,10].map(b,
+                [1,2,3,4,5,6,7,8,9,10].map(c, [1,2].map(d, a + b + c + d)))).size() + payload.n"
+                .into(),
+            on_failure: crate::ordering::OnFailure::Continue,
+        };
+        let ordered = Rule {
+            order: Some(order),
+            ..rule(1, "a", None, None, true)
+        };
+        let routing = Routing::new(vec![ordered]);
+        let event = event("a", "global", None, 7);
+        let (brief, facts) = (Facts::brief(&event), Facts::of(&event));
+        assert_eq!(routing.matching(&brief)[0].ordering_key, None);
+        assert!(brief.was_too_brief());
+        assert!(routing.matching(&facts)[0].ordering_key.is_some());
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //!   leaves alone what does not work, [`throttle`] sends less to what is not up to it
 //! - [`deliverer`]: one claimed delivery, from its row to its recorded attempt
 //! - [`conversation`]: the step loop between a plugin and its destination; [`tempo`]: on which thread
+//! - [`matching`]: which rules an event matches, where that may take long
 //! - [`mapping`]: what fills the destination's fields
 //! - [`input`]: what a plugin is told
 //! - [`replayer`]: bulk replays, each at its own rate
@@ -41,6 +42,7 @@ mod dispatcher;
 mod input;
 mod lane;
 mod mapping;
+mod matching;
 mod pace;
 mod pacer;
 mod pruner;
@@ -56,6 +58,7 @@ mod throttle;
 
 pub use circuit::Circuit;
 pub use deliverer::Attempted;
+pub use matching::Matching;
 pub use pacer::{Pace, Pacer, Turn};
 pub use rehearsal::Rehearsal;
 pub use tempo::Tempo;
@@ -68,6 +71,7 @@ pub struct Parts {
     pub plugins: Arc<Registry>,
     pub egress: Egress,
     pub pacer: Pacer,
+    pub matching: Arc<Matching>,
     pub clock: Arc<dyn Clock>,
     /// Fills a buffer with randomness: ids and jitter.
     pub entropy: fn(&mut [u8]),

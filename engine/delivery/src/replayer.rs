@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use heddle_core::condition::Facts;
 use heddle_core::delivery::State;
 use heddle_core::event::Event;
 use heddle_core::id::{DeliveryId, ReplayId};
@@ -127,8 +126,7 @@ async fn match_anew(
     };
     let rules = parts.store.rules_of(replay.workspace).await?;
     let mut deliveries = Vec::new();
-    // The facts of an event are not shared between threads, so they end before the first wait.
-    let matching = rules.matching(&Facts::of(&event));
+    let matching = parts.matching.of(&rules, &event).await;
     for Matched { rule, ordering_key } in matching.into_iter().filter(|matched| meant(matched.rule)) {
         let connection = parts.store.connection_for_delivery(rule.connection).await?;
         let own = connection.and_then(|connection| connection.retry_schedule());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use heddle_delivery::{Delivery, Limits, Pacer, Parts};
+use heddle_delivery::{Delivery, Limits, Matching, Pacer, Parts};
 use heddle_egress::{Egress, EgressConfig, Route};
 use heddle_sandbox::{Registry, Sandbox, SandboxConfig};
 use heddle_store::{Store, StoreConfig, Synchronous};
@@ -83,11 +83,13 @@ impl Engine {
         let clock = Arc::new(SystemClock);
         let schedule = Arc::new(settings.retry_schedule.clone());
         let pacer = Pacer::start();
+        let matching = Arc::new(Matching::default());
         let delivery = Delivery::start(Parts {
             store: store.clone(),
             plugins: Arc::clone(&plugins),
             egress: egress.clone(),
             pacer: pacer.clone(),
+            matching: Arc::clone(&matching),
             clock: clock.clone(),
             entropy: machine::entropy,
             schedule: Arc::clone(&schedule),
@@ -107,6 +109,7 @@ impl Engine {
             plugins: Arc::clone(&plugins),
             egress,
             pacer,
+            matching,
             clock,
             entropy: machine::entropy,
             schedule,

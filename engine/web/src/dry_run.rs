@@ -130,7 +130,15 @@ pub async fn run(
     } else {
         None
     };
-    let mut run = held(&app, &caller, workspace, &Route::new(rule.clone()), last, cursor).await?;
+    let mut run = held(
+        &app,
+        &caller,
+        workspace,
+        &Arc::new(Route::new(rule.clone())),
+        last,
+        cursor,
+    )
+    .await?;
     let newest = run.records.iter().find(|held| held.matched);
     if let (Some(connection), Some(newest)) = (connection, newest) {
         run.preview = Some(preview::of(&app, &caller, rule, connection, newest.event_id).await?);
@@ -205,7 +213,7 @@ async fn held(
     app: &App,
     caller: &Caller,
     workspace: WorkspaceId,
-    route: &Route,
+    route: &Arc<Route>,
     last: usize,
     mut cursor: Option<String>,
 ) -> Result<DryRun, ApiError> {
@@ -247,7 +255,7 @@ async fn held(
 }
 
 /// The payload is read only when there is a condition to hold it against.
-async fn one(app: &App, caller: &Caller, route: &Route, record: &EventRecord) -> Result<Held, ApiError> {
+async fn one(app: &App, caller: &Caller, route: &Arc<Route>, record: &EventRecord) -> Result<Held, ApiError> {
     let mut event = explain::seen(record, Arc::from("{}"));
     let asked = route.depends_on_payload(&event);
     if asked {
@@ -256,11 +264,15 @@ async fn one(app: &App, caller: &Caller, route: &Route, record: &EventRecord) ->
             None => return Ok(Held::new(record, "payload_gone", PAYLOAD_GONE.into())),
         };
     }
-    let found = route.matches(&Facts::of(&event));
-    let condition = if asked {
-        route.explain(&Facts::of(&event))
+    let of = Arc::clone(route);
+    let held = move || {
+        let condition = asked.then(|| of.explain(&Facts::of(&event))).flatten();
+        (of.matches(&Facts::of(&event)), condition)
+    };
+    let (found, condition) = if asked {
+        app.matching.apart(record.workspace, held).await
     } else {
-        None
+        held()
     };
     Ok(Held {
         matched: found == Match::Matched,

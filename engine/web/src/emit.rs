@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use heddle_core::condition::Facts;
 use heddle_core::delivery::State;
 use heddle_core::event::{DEFAULT_RESOURCE, Event, is_event_name, is_label};
 use heddle_core::id::{DeliveryId, EventId, WorkspaceId};
@@ -213,8 +212,7 @@ pub async fn matched(
     };
     let rules = app.store.rules_of(workspace).await?;
     let mut deliveries = Vec::new();
-    // The facts of an event are not shared between threads, so they end before the first wait.
-    let matching = rules.matching(&Facts::of(&event));
+    let matching = app.matching.of(&rules, &event).await;
     for Matched { rule, ordering_key } in matching {
         deliveries.push(NewDelivery {
             id: DeliveryId::new(now, app.random()),

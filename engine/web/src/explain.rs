@@ -103,21 +103,22 @@ pub async fn event(
     let record = app.store.event(caller.reach(), id).await?.ok_or(NO_EVENT)?;
     let payload = app.store.event_payload(caller.reach(), id).await?;
     let mut deliveries = app.store.deliveries_of(id).await?;
-    let routing = app.store.rules_of(record.workspace).await?;
+    let workspace = record.workspace;
+    let routing = app.store.rules_of(workspace).await?;
     let gone = payload.is_none();
     let event = seen(&record, payload.unwrap_or_else(|| "{}".into()));
 
     let reach = caller.reach();
-    let within = |route: &&Arc<Route>| {
-        let rule = route.rule();
-        reach.is_of_resource(rule.resource.as_deref(), rule.resource_id.as_deref())
-    };
-    let (routes, others): (Vec<&Arc<Route>>, Vec<_>) = routing.routes().iter().partition(within);
-    // What is left without its rule is of a deleted one, and not of one that is out of reach.
-    let others: HashSet<RuleId> = others.iter().map(|route| route.rule().id).collect();
-    deliveries.retain(|delivery| !others.contains(&delivery.rule));
-    // The facts of an event are not shared between threads, so they end before the next wait.
-    let page = {
+    // It holds the event against every rule there is.
+    let page = move || {
+        let within = |route: &&Arc<Route>| {
+            let rule = route.rule();
+            reach.is_of_resource(rule.resource.as_deref(), rule.resource_id.as_deref())
+        };
+        let (routes, others): (Vec<&Arc<Route>>, Vec<_>) = routing.routes().iter().partition(within);
+        // What is left without its rule is of a deleted one, and not of one that is out of reach.
+        let others: HashSet<RuleId> = others.iter().map(|route| route.rule().id).collect();
+        deliveries.retain(|delivery| !others.contains(&delivery.rule));
         let mut entries = entries(&routes, &deliveries, &Facts::of(&event));
         if gone {
             // What a condition would say of a payload that is not there is nothing to be told.
@@ -137,6 +138,7 @@ pub async fn event(
             .collect();
         (shown, next_cursor)
     };
+    let page = app.matching.apart(workspace, page).await;
     let (mut shown, next_cursor) = page;
     for explained in &mut shown {
         let connection = app.store.connection_for_delivery(explained.connection).await?;

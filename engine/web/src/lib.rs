@@ -21,7 +21,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use heddle_core::retry::Schedule;
 use heddle_core::time::Clock;
-use heddle_delivery::Pacer;
+use heddle_delivery::{Matching, Pacer};
 use heddle_egress::Egress;
 use heddle_sandbox::Registry;
 use heddle_store::Store;
@@ -96,6 +96,8 @@ pub struct WebState {
     pub egress: Egress,
     /// Whose turn it is to send to a destination that states rates.
     pub pacer: Pacer,
+    /// Holds events against rules.
+    pub matching: Arc<Matching>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Fills a buffer with randomness: ids, keys, jitter.

@@ -49,6 +49,9 @@ pub const MAX_STEPS: usize = 50_000;
 /// The most steps of all the conditions for one event. Rules whose turn comes later fail.
 pub const MAX_EVENT_STEPS: usize = 500_000;
 
+/// The steps of a brief look at an event, of all its conditions.
+pub const BRIEF_STEPS: usize = 10_000;
+
 /// A compiled condition. Clones are the same one.
 #[derive(Clone)]
 pub struct Condition(Arc<Program>);
@@ -89,6 +92,9 @@ pub struct Facts<'e> {
     payload: OnceCell<Json>,
     /// Steps that are left for all conditions.
     left: Cell<usize>,
+    is_brief: bool,
+    /// Whether a condition would have had more steps, had it been the first.
+    ran_out: Cell<bool>,
 }
 
 impl<'e> Facts<'e> {
@@ -98,7 +104,39 @@ impl<'e> Facts<'e> {
             event,
             payload: OnceCell::new(),
             left: Cell::new(MAX_EVENT_STEPS),
+            is_brief: false,
+            ran_out: Cell::new(false),
         }
+    }
+
+    /// Of this event, for a brief look: what does not come to an end within [`BRIEF_STEPS`] is to be looked
+    /// at again.
+    pub fn brief(event: &'e Event) -> Self {
+        Self {
+            left: Cell::new(BRIEF_STEPS),
+            is_brief: true,
+            ..Self::of(event)
+        }
+    }
+
+    /// Whether this was a brief look that came to no end: what it found counts for nothing.
+    pub fn was_too_brief(&self) -> bool {
+        self.is_brief && self.ran_out.get()
+    }
+
+    /// The steps that were taken.
+    pub fn taken(&self) -> usize {
+        let all = if self.is_brief {
+            BRIEF_STEPS
+        } else {
+            MAX_EVENT_STEPS
+        };
+        all - self.left.get()
+    }
+
+    /// Bytes of the payload, if a condition has needed it.
+    pub fn read(&self) -> usize {
+        self.payload.get().map_or(0, |_| self.event.payload.len())
     }
 
     /// The event.
@@ -119,6 +157,9 @@ impl<'e> Facts<'e> {
         let result = run(&mut evaluation);
         self.left
             .set(self.left.get() - (steps - evaluation.left.min(steps)));
+        if evaluation.left == 0 && steps < MAX_STEPS {
+            self.ran_out.set(true);
+        }
         result
     }
 }

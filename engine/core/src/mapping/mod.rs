@@ -24,7 +24,7 @@ use crate::event::Event;
 
 use datum::Datum;
 pub use generate::generated;
-use pick::Paths;
+use pick::{Paths, Unpicked};
 pub use schema::{MAX_FIELDS, MAX_TRANSFORMS, SchemaProblem};
 use transform::Transform;
 
@@ -37,6 +37,11 @@ pub const MAX_MAPPED_BYTES: usize = 256 * 1024;
 /// The most text that the transforms of one event may read, in bytes: what keeps 250 fields of ten
 /// transforms each from working on the longest payload over and over.
 const MAX_TRANSFORMED_BYTES: usize = 4 * 1024 * 1024;
+
+/// The most of the payload of one event that is read again for paths that lead on from values which are mapped
+/// themselves, in bytes: what keeps paths that go down together, level by level, from reading the longest
+/// payload at each.
+const MAX_READ_AGAIN_BYTES: usize = 2 * 1024 * 1024;
 
 /// A mapping that passed its checks, ready to be applied.
 #[derive(Debug)]
@@ -140,6 +145,7 @@ enum Why {
     TooLong,
     TooMuch,
     TooCostly,
+    TooDeep,
     Unreadable,
 }
 
@@ -159,6 +165,10 @@ impl fmt::Display for Problem {
                 f,
                 "the transforms would read more than {MAX_TRANSFORMED_BYTES} bytes"
             ),
+            Why::TooDeep => write!(
+                f,
+                "paths that lead into values which are mapped as a whole would read more than {MAX_READ_AGAIN_BYTES} bytes again"
+            ),
             Why::Unreadable => f.write_str("the payload cannot be read"),
         }
     }
@@ -176,12 +186,16 @@ impl Mapping {
     ///
     /// The same event gives the same answer; no input makes it panic.
     pub fn apply(&self, event: &Event, required: &dyn Fn(&str) -> bool) -> Result<Mapped, Problem> {
-        let Ok(picked) = self.paths.pick(&event.payload) else {
-            return Err(Problem {
+        let picked = self
+            .paths
+            .pick(&event.payload, MAX_READ_AGAIN_BYTES)
+            .map_err(|unpicked| Problem {
                 dest: "payload".into(),
-                why: Why::Unreadable,
-            });
-        };
+                why: match unpicked {
+                    Unpicked::NoJson => Why::Unreadable,
+                    Unpicked::TooCostly => Why::TooDeep,
+                },
+            })?;
         let mut mapped = Mapped {
             fields: "{".into(),
             ..Mapped::default()

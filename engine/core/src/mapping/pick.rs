@@ -7,6 +7,18 @@ use std::fmt;
 use serde::de::{Deserialize, DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+/// Why nothing was picked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unpicked {
+    /// The text is no JSON.
+    NoJson,
+    /// Too much would have been read again.
+    TooCostly,
+}
+
+/// More was to be read again than there may be.
+const NONE_LEFT: usize = usize::MAX;
+
 /// All paths of a mapping, as a tree.
 #[derive(Debug, Default)]
 pub(super) struct Paths {
@@ -34,15 +46,22 @@ impl Paths {
     }
 
     /// The values of a payload at the paths, `None` where a path leads nowhere. Names that are numbers
-    /// step into arrays. The error means that the text is no JSON.
-    pub fn pick<'de>(&self, payload: &'de str) -> serde_json::Result<Vec<Option<&'de RawValue>>> {
+    /// step into arrays. A value that is picked, and other values within it, is read once more for these: of
+    /// all such values, no more than `again` bytes.
+    pub fn pick<'de>(&self, payload: &'de str, again: usize) -> Result<Vec<Option<&'de RawValue>>, Unpicked> {
         let mut slots = vec![None; self.slots];
+        let mut left = again;
         if self.slots > 0 {
             let walk = Walk {
                 node: &self.root,
                 slots: &mut slots,
+                again: &mut left,
             };
-            walk.within(payload)?;
+            let walked = walk.within(payload);
+            if left == NONE_LEFT {
+                return Err(Unpicked::TooCostly);
+            }
+            walked.map_err(|_| Unpicked::NoJson)?;
         }
         Ok(slots)
     }
@@ -52,6 +71,8 @@ impl Paths {
 struct Walk<'n, 's, 'de> {
     node: &'n Node,
     slots: &'s mut [Option<&'de RawValue>],
+    /// Bytes that may still be read again.
+    again: &'s mut usize,
 }
 
 impl<'de> Walk<'_, '_, 'de> {
@@ -72,6 +93,13 @@ impl<'de> DeserializeSeed<'de> for Walk<'_, '_, 'de> {
         self.slots[slot] = Some(raw);
         if self.node.children.is_empty() {
             return Ok(());
+        }
+        match self.again.checked_sub(raw.get().len()) {
+            Some(left) => *self.again = left,
+            None => {
+                *self.again = NONE_LEFT;
+                return Err(D::Error::custom("too much to read again"));
+            }
         }
         self.within(raw.get()).map_err(D::Error::custom)
     }
@@ -123,6 +151,7 @@ impl<'de> Visitor<'de> for Walk<'_, '_, 'de> {
                 Some(node) => items.next_element_seed(Walk {
                     node,
                     slots: &mut *self.slots,
+                    again: &mut *self.again,
                 })?,
                 None => items.next_element::<IgnoredAny>()?.map(|_| ()),
             };
@@ -139,6 +168,7 @@ impl<'de> Visitor<'de> for Walk<'_, '_, 'de> {
                 Some(node) => members.next_value_seed(Walk {
                     node,
                     slots: &mut *self.slots,
+                    again: &mut *self.again,
                 })?,
                 None => {
                     members.next_value::<IgnoredAny>()?;

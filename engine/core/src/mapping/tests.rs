@@ -569,3 +569,34 @@ proptest! {
         prop_assert_eq!(mapped.get("out"), expected);
     }
 }
+
+#[test]
+fn paths_that_go_down_together_read_no_more_than_there_is_to_read() {
+    // A long text at the bottom of so many levels, each of which is mapped as a whole.
+    let nested = |levels: usize| {
+        let payload = format!(
+            "{}\"{}\"{}",
+            r#"{"a":"#.repeat(levels),
+            "x".repeat(200_000),
+            "}".repeat(levels)
+        );
+        let fields = (1..=levels).map(|level| path(&format!("d{level}"), &vec!["a"; level].join(".")));
+        (mapping(fields.collect()), payload)
+    };
+    let (deep, payload) = nested(40);
+    let problem = deep.apply(&event(&payload), &|_| false).unwrap_err();
+    assert_eq!((problem.dest.as_str(), &problem.why), ("payload", &Why::TooDeep));
+    assert!(problem.to_string().contains("2097152"), "{problem}");
+    let (shallow, payload) = nested(4);
+    let mapped = shallow.apply(&event(&payload), &|_| false).unwrap();
+    assert_eq!(
+        mapped.skipped.len(),
+        4,
+        "each is too long for a value: {:?}",
+        mapped.remarks()
+    );
+    // As many paths beside one another read nothing twice.
+    let fields = (0..200).map(|n| path(&format!("d{n}"), &format!("a.a.m{n}")));
+    let wide = mapping(fields.collect());
+    assert_eq!(fields_of(&wide, &payload), "{}");
+}

@@ -263,6 +263,7 @@ impl World {
             plugins: Arc::clone(&PLUGINS),
             egress: EGRESS.over(Arc::clone(self) as Arc<dyn Wire>),
             pacer: Pacer::start(),
+            matching: Arc::default(),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             entropy: super::chance::entropy,
             schedule: Arc::new(schedule()),

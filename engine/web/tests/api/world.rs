@@ -157,6 +157,7 @@ impl World {
             plugins: Arc::clone(&PLUGINS),
             egress: Egress::new(EgressConfig::default()).unwrap(),
             pacer: Pacer::start(),
+            matching: Arc::default(),
             clock: clock.clone(),
             entropy,
             schedule: Arc::new("0s,5s,5m".parse().unwrap()),
