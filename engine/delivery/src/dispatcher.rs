@@ -50,6 +50,7 @@ pub async fn run(parts: Parts, deliverer: Arc<Deliverer>, tasks: TaskTracker, st
     let mut dispatcher = Dispatcher {
         lanes: Lanes::new(parts.limits.in_flight),
         homes: HashMap::new(),
+        crowded: HashMap::new(),
         looked: HashMap::new(),
         parts: parts.clone(),
         deliverer,
@@ -99,6 +100,8 @@ struct Dispatcher {
     lanes: Lanes,
     /// Whose each connection is: that never changes.
     homes: HashMap<ConnectionId, WorkspaceId>,
+    /// The accounts for whose room lanes wait.
+    crowded: HashMap<Key, Arc<Account>>,
     /// When a lane that is held was looked into last.
     looked: HashMap<ConnectionId, Timestamp>,
 }
@@ -149,19 +152,23 @@ impl Dispatcher {
     /// do at once.
     async fn round(&mut self, now: Timestamp) -> bool {
         let more = self.arrive(now).await;
-        self.lanes.begin();
-        let (mut plans, mut planned) = (Vec::new(), HashMap::new());
+        let called = self.begin();
+        let (mut plans, mut planned, mut left) = (Vec::new(), HashMap::new(), 0);
         while let Some(turn) = self.lanes.turn() {
             match self.plan(turn, &mut planned, now).await {
                 Ok(plan) => {
                     self.lanes.ask(turn.connection, plan.request.limit);
                     plans.push(plan);
                 }
-                Err(wait) => self.lanes.pass(turn.connection, wait),
+                Err(wait) => {
+                    left += usize::from(!matches!(wait, Wait::Account(_) | Wait::Round));
+                    self.lanes.pass(turn.connection, wait);
+                }
             }
         }
         if plans.is_empty() {
-            return more;
+            // Behind those that were called and have no use for it, others may wait for the same room.
+            return more || (called > 0 && left > 0);
         }
         let requests = plans.iter().map(|plan| plan.request.clone()).collect();
         let leased_until = now.plus(self.parts.limits.lease());
@@ -177,6 +184,20 @@ impl Dispatcher {
             }
         }
         true
+    }
+
+    /// Begins a round; returns how many lanes have room of their account now that had none before.
+    fn begin(&mut self) -> usize {
+        let (crowded, pacer) = (&self.crowded, &self.parts.pacer);
+        let room = |key: &Key| {
+            crowded
+                .get(key)
+                .map_or(1, |account| pacer.room(account, 0).deliveries)
+        };
+        let called = self.lanes.begin(room);
+        let lanes = &self.lanes;
+        self.crowded.retain(|key, _| lanes.is_crowded(key));
+        called
     }
 
     /// Lets lanes that are due get in line, each with those of its workspace. Whether more wait to.
@@ -256,7 +277,13 @@ impl Dispatcher {
                     _ if limit > 0 => limit,
                     Some(wait) => return Err(Wait::Until(now.plus(wait + ROUNDED))),
                     None if account.fills(in_flight) => return Err(Wait::OwnEnd),
-                    None => return Err(Wait::Round),
+                    None if account.has_rates() => return Err(Wait::Round),
+                    None => {
+                        self.crowded
+                            .entry(account.key())
+                            .or_insert_with(|| Arc::clone(account));
+                        return Err(Wait::Account(account.key()));
+                    }
                 }
             }
         };

@@ -17,6 +17,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use heddle_core::id::{ConnectionId, WorkspaceId};
 use heddle_core::time::Timestamp;
 
+use crate::pace::Key;
+
 /// The most that one lane claims in one turn, so that every ready lane gets its turn soon.
 pub const TURN: usize = 64;
 
@@ -41,7 +43,9 @@ enum Standing {
     Asked { limit: usize, number: u64 },
     /// It has as much under way as it may.
     Full(u64),
-    /// Something other than the lane itself leaves it no room.
+    /// Its account has as much under way as it may.
+    Crowded(u64),
+    /// Something else leaves it no room.
     Blocked(u64),
 }
 
@@ -71,6 +75,8 @@ pub enum Wait {
     Until(Timestamp),
     /// Until something of the lane has ended.
     OwnEnd,
+    /// Until this account has less under way.
+    Account(Key),
     /// Until the next round.
     Round,
 }
@@ -93,6 +99,8 @@ pub struct Lanes {
     /// What is due at some time, earliest first.
     later: BTreeSet<(Timestamp, ConnectionId)>,
     blocked: Vec<ConnectionId>,
+    /// The lanes that wait for room of their account, by their place in line.
+    crowds: HashMap<Key, BTreeMap<u64, ConnectionId>>,
     tenants: HashMap<WorkspaceId, Tenant>,
     /// The workspaces with ready lanes, least served first.
     order: BTreeSet<(u64, WorkspaceId)>,
@@ -112,6 +120,7 @@ impl Lanes {
             lanes: HashMap::new(),
             later: BTreeSet::new(),
             blocked: Vec::new(),
+            crowds: HashMap::new(),
             tenants: HashMap::new(),
             order: BTreeSet::new(),
             level: 0,
@@ -159,8 +168,10 @@ impl Lanes {
         }
     }
 
-    /// A new round: lanes that others left no room are looked at again, in their old place.
-    pub fn begin(&mut self) {
+    /// A new round: lanes that others left no room are looked at again, in their old place. Of those that
+    /// wait for their account, as many as `room` says that it has: however many wait, the others are not
+    /// touched. Returns how many of these were called.
+    pub fn begin(&mut self, room: impl Fn(&Key) -> usize) -> usize {
         if self.tenants.len() > self.sweep_at {
             // One that is ahead of the others is not forgotten: it would begin anew.
             let level = self.level;
@@ -173,6 +184,23 @@ impl Lanes {
                 self.ready(connection, number);
             }
         }
+        let mut called = Vec::new();
+        self.crowds.retain(|account, crowd| {
+            for _ in 0..room(account) {
+                let Some(first) = crowd.pop_first() else { break };
+                called.push(first);
+            }
+            !crowd.is_empty()
+        });
+        for (number, connection) in &called {
+            self.ready(*connection, *number);
+        }
+        called.len()
+    }
+
+    /// Whether lanes wait for room of this account.
+    pub fn is_crowded(&self, account: &Key) -> bool {
+        self.crowds.contains_key(account)
     }
 
     /// Whose turn it is. To be answered with [`Self::ask`] or [`Self::pass`] before the next.
@@ -220,6 +248,10 @@ impl Lanes {
             Wait::OwnEnd | Wait::Round => {
                 lane.standing = Standing::Blocked(number);
                 self.blocked.push(connection);
+            }
+            Wait::Account(account) => {
+                lane.standing = Standing::Crowded(number);
+                self.crowds.entry(account).or_default().insert(number, connection);
             }
         }
     }

@@ -38,7 +38,7 @@ impl World {
     /// Begins a round in which each asks for what `limit` says of it and of what it has under way.
     fn round_of(&mut self, limit: impl Fn(u8, usize) -> usize) -> Vec<(u8, usize)> {
         self.arrive();
-        self.0.begin();
+        self.0.begin(|_| 0);
         let mut asked = Vec::new();
         while let Some(turn) = self.0.turn() {
             let n = turn.connection.as_bytes()[0];
@@ -231,12 +231,48 @@ fn a_lane_that_others_leave_no_room_is_looked_at_in_every_round() {
     world.due(10);
     world.arrive();
     for _ in 0..3 {
-        world.0.begin();
+        world.0.begin(|_| 0);
         let turn = world.0.turn().unwrap();
         assert_eq!(turn.connection, connection(10));
         world.0.pass(turn.connection, Wait::Round);
         assert_eq!(world.0.turn(), None);
     }
+}
+
+#[test]
+fn of_the_lanes_that_wait_for_their_account_as_many_are_called_as_it_has_room_for() {
+    let mut world = World::new(100);
+    let (account, other) = ([1; 16], [2; 16]);
+    for n in 10..15 {
+        world.due(n);
+    }
+    world.arrive();
+    world.0.begin(|_| 0);
+    while let Some(turn) = world.0.turn() {
+        let full = if turn.connection == connection(14) {
+            other
+        } else {
+            account
+        };
+        world.0.pass(turn.connection, Wait::Account(full));
+    }
+    assert!(world.0.is_crowded(&account) && world.0.is_crowded(&other));
+    let next = |world: &mut World| world.0.turn().map(|turn| turn.connection.as_bytes()[0]);
+    assert_eq!((world.0.begin(|_| 0), next(&mut world)), (0, None));
+    assert_eq!(world.0.begin(|key| 2 * usize::from(*key == account)), 2);
+    assert_eq!(
+        (next(&mut world), next(&mut world), next(&mut world)),
+        (Some(10), Some(11), None)
+    );
+    // One of them has no use for it after all, and keeps its place.
+    world.0.pass(connection(10), Wait::Account(account));
+    world.0.ask(connection(11), 1);
+    assert_eq!(world.0.begin(|_| 1), 2);
+    assert_eq!(
+        (next(&mut world), next(&mut world), next(&mut world)),
+        (Some(10), Some(14), None)
+    );
+    assert!(world.0.is_crowded(&account) && !world.0.is_crowded(&other));
 }
 
 #[test]
@@ -327,7 +363,7 @@ proptest! {
                 Happens::End(_) => {}
                 Happens::Round => {
                     world.arrive();
-                    world.0.begin();
+                    world.0.begin(|_| 0);
                     let mut passed = Vec::new();
                     while let Some(turn) = world.0.turn() {
                         let n = turn.connection.as_bytes()[0];
@@ -405,7 +441,7 @@ proptest! {
             for unknown in lanes.arrive(NOW, 100) {
                 lanes.place(unknown, workspace(mine(unknown.as_bytes()[0])));
             }
-            lanes.begin();
+            lanes.begin(|_| 0);
             // A place becomes free, and one of those who wait has it.
             let Some(turn) = lanes.turn() else { break };
             let n = turn.connection.as_bytes()[0];
@@ -439,7 +475,7 @@ proptest! {
         }
         let one_turn = |lanes: &mut Lanes| {
             arrive(lanes);
-            lanes.begin();
+            lanes.begin(|_| 0);
             let turn = lanes.turn().unwrap();
             lanes.ask(turn.connection, TURN);
             lanes.claimed(turn.connection, TURN, Some(NOW));

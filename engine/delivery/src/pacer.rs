@@ -236,9 +236,14 @@ impl Account {
         self.manifest.limits.rates.iter().all(|rate| rate.of.is_empty())
     }
 
+    /// Whether requests of the account are counted by time.
+    pub(crate) fn has_rates(&self) -> bool {
+        !self.manifest.limits.rates.is_empty()
+    }
+
     /// Whether a lane that has so much under way can have more only when some of that has ended.
     pub(crate) fn fills(&self, in_flight: usize) -> bool {
-        self.manifest.limits.rates.is_empty() && in_flight >= self.concurrency.0
+        !self.has_rates() && in_flight >= self.concurrency.0
     }
 
     fn new(connection: &Connection, manifest: &Arc<Manifest>) -> Self {
