@@ -313,6 +313,13 @@ CREATE TABLE usage (
     PRIMARY KEY (workspace, day)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE usage_of_organisations (
+    organisation BLOB NOT NULL CHECK (length(organisation) = 16),
+    month INTEGER NOT NULL, -- its first day
+    events INTEGER NOT NULL CHECK (events >= 0),
+    PRIMARY KEY (organisation, month)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE workspace_limits (
     workspace BLOB PRIMARY KEY REFERENCES workspaces (id) ON DELETE CASCADE,
     limits TEXT NOT NULL CHECK (json_valid(limits)),

@@ -142,6 +142,11 @@ pub const ALL: &[Setting] = &[
         help: "Events that each workspace may have accepted in a month (UTC); a workspace may have its own.",
     },
     Setting {
+        key: "limit_organization_events_per_month",
+        default: "",
+        help: "Events that all workspaces of an organization together may have accepted in a month (UTC).",
+    },
+    Setting {
         key: "limit_workspaces",
         default: "",
         help: "Workspaces of each organization.",
@@ -332,6 +337,7 @@ fn parse(values: &BTreeMap<String, String>) -> Result<Settings> {
             event_days: days("retention_event_days", 1)?,
         },
         workspaces: quota("limit_workspaces")?,
+        organisation_events_per_month: quota("limit_organization_events_per_month")?,
     };
     if !limits.workspace.is_nested() {
         return Err(anyhow!(

@@ -33,12 +33,13 @@ impl Store {
             let limits = self.limits_of(emission.acceptance.event.workspace).await?;
             quotas.push(limits.events_per_month);
         }
+        let of_all = self.default_limits().organisation_events_per_month;
         self.write_again(bytes, move |connection, effects| {
             stop::commits(Work::Accept);
             emissions
                 .iter()
                 .zip(&quotas)
-                .map(|(emission, quota)| accept_once(connection, effects, emission, *quota))
+                .map(|(emission, quota)| accept_once(connection, effects, emission, *quota, of_all))
                 .collect()
         })
         .await
@@ -115,6 +116,7 @@ fn accept_once(
     effects: &mut Effects,
     emission: &Emission,
     quota: Option<u64>,
+    of_all: Option<u64>,
 ) -> Result<Accepted, StoreError> {
     let (event, once) = (&emission.acceptance.event, emission.once.as_ref());
     if let Some(once) = once
@@ -132,12 +134,16 @@ fn accept_once(
             .counted
             .events_of_month(connection, event.workspace, event.created_at)?;
         if used >= limit {
-            return Ok(Accepted::OverQuota(OverQuota {
-                counter: "events_per_month",
-                limit,
-                used,
-                resets_at: Some(Day::of(event.created_at).next_month().start()),
-            }));
+            return Ok(over("events_per_month", limit, used, event));
+        }
+    }
+    if let Some(limit) = of_all {
+        let organisation = organisation_of(connection, effects, event)?;
+        let used = effects
+            .counted
+            .events_of_all(connection, organisation, event.created_at)?;
+        if used >= limit {
+            return Ok(over("organization_events_per_month", limit, used, event));
         }
     }
     let record = accept(connection, effects, &emission.acceptance)?;
@@ -147,16 +153,34 @@ fn accept_once(
     Ok(Accepted::New(record))
 }
 
+/// The quota that keeps an event out.
+fn over(counter: &'static str, limit: u64, used: u64, event: &Event) -> Accepted {
+    Accepted::OverQuota(OverQuota {
+        counter,
+        limit,
+        used,
+        resets_at: Some(Day::of(event.created_at).next_month().start()),
+    })
+}
+
+fn organisation_of(
+    connection: &Connection,
+    effects: &mut Effects,
+    event: &Event,
+) -> Result<OrganisationId, StoreError> {
+    effects
+        .memo
+        .organisation(connection, event.workspace)?
+        .ok_or(StoreError::NotFound("workspace"))
+}
+
 fn accept(
     connection: &Connection,
     effects: &mut Effects,
     acceptance: &Acceptance,
 ) -> Result<EventRecord, StoreError> {
     let event = &acceptance.event;
-    let organisation = effects
-        .memo
-        .organisation(connection, event.workspace)?
-        .ok_or(StoreError::NotFound("workspace"))?;
+    let organisation = organisation_of(connection, effects, event)?;
     let mut tally = Tally::default();
     for delivery in &acceptance.deliveries {
         let inserted = deliveries::insert(connection, &mut effects.memo, event, delivery)?;
@@ -191,7 +215,9 @@ fn accept(
         deliveries: u64::from(record.total_rules()),
         ..Usage::default()
     };
-    effects.counted.add(event.workspace, event.created_at, usage);
+    effects
+        .counted
+        .accepted(organisation, event.workspace, event.created_at, usage);
     Ok(record)
 }
 

@@ -24,6 +24,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0015_left_behind.sql"),
     include_str!("../migrations/0016_walks.sql"),
     include_str!("../migrations/0017_replay_steps.sql"),
+    include_str!("../migrations/0018_usage_of_organisations.sql"),
 ];
 
 /// The version that this program writes.

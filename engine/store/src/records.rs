@@ -393,8 +393,10 @@ pub struct UsageReport {
 pub struct DefaultLimits {
     /// Of each workspace.
     pub workspace: Limits,
-    /// The workspaces of an organisation; `None` is without limit.
+    /// The workspaces of an organization; `None` is without limit.
     pub workspaces: Option<u64>,
+    /// Events accepted in a calendar month, in UTC, in all workspaces of an organization together.
+    pub organisation_events_per_month: Option<u64>,
 }
 
 /// A delivery to make. Its connection is the one that its rule names at the commit; when the rule

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use heddle_core::calendar::Day;
 use heddle_core::id::{OrganisationId, WorkspaceId};
 use heddle_core::time::Timestamp;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::Store;
 use crate::error::StoreError;
@@ -35,19 +35,63 @@ impl Store {
 /// What the commands of a group have counted so far.
 #[derive(Default)]
 pub(crate) struct Counted {
-    notes: Vec<(WorkspaceId, Day, Usage)>,
+    notes: Vec<Note>,
     /// Events of the month, notes included, of workspaces that were asked for.
     months: HashMap<(WorkspaceId, Day), u64>,
+    /// The same of organizations.
+    months_of_all: HashMap<(OrganisationId, Day), u64>,
+}
+
+struct Note {
+    workspace: WorkspaceId,
+    day: Day,
+    usage: Usage,
+    /// Of what is counted for it, too: events.
+    organisation: Option<OrganisationId>,
 }
 
 impl Counted {
     /// Counts for the day of `at`.
     pub fn add(&mut self, workspace: WorkspaceId, at: Timestamp, usage: Usage) {
+        self.note(workspace, at, usage, None);
+    }
+
+    /// Counts an event that was accepted, for its organization as well.
+    pub fn accepted(
+        &mut self,
+        organisation: OrganisationId,
+        workspace: WorkspaceId,
+        at: Timestamp,
+        usage: Usage,
+    ) {
+        self.note(workspace, at, usage, Some(organisation));
+    }
+
+    fn note(
+        &mut self,
+        workspace: WorkspaceId,
+        at: Timestamp,
+        usage: Usage,
+        organisation: Option<OrganisationId>,
+    ) {
         let day = Day::of(at);
-        if let Some(events) = self.months.get_mut(&(workspace, day.month())) {
+        if !self.months.is_empty()
+            && let Some(events) = self.months.get_mut(&(workspace, day.month()))
+        {
             *events += usage.events;
         }
-        self.notes.push((workspace, day, usage));
+        if !self.months_of_all.is_empty()
+            && let Some(organisation) = organisation
+            && let Some(events) = self.months_of_all.get_mut(&(organisation, day.month()))
+        {
+            *events += usage.events;
+        }
+        self.notes.push(Note {
+            workspace,
+            day,
+            usage,
+            organisation,
+        });
     }
 
     /// How many events the workspace has accepted in the month of `at`, with those of this group.
@@ -64,11 +108,38 @@ impl Counted {
         let noted: u64 = self
             .notes
             .iter()
-            .filter(|(of, day, _)| *of == workspace && day.month() == month)
-            .map(|(_, _, usage)| usage.events)
+            .filter(|note| note.workspace == workspace && note.day.month() == month)
+            .map(|note| note.usage.events)
             .sum();
         let events = events_of_month(connection, workspace, month)? + noted;
         self.months.insert((workspace, month), events);
+        Ok(events)
+    }
+
+    /// How many events the organization has accepted in the month of `at`, with those of this group.
+    pub fn events_of_all(
+        &mut self,
+        connection: &Connection,
+        organisation: OrganisationId,
+        at: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let month = Day::of(at).month();
+        if let Some(events) = self.months_of_all.get(&(organisation, month)) {
+            return Ok(*events);
+        }
+        let noted: u64 = self
+            .notes
+            .iter()
+            .filter(|note| note.organisation == Some(organisation) && note.day.month() == month)
+            .map(|note| note.usage.events)
+            .sum();
+        let sql = "SELECT events FROM usage_of_organisations WHERE organisation = ?1 AND month = ?2";
+        let written = connection
+            .prepare_cached(sql)?
+            .query_row(params![organisation.as_bytes(), month.0], |row| count(row, 0))
+            .optional()?;
+        let events = written.unwrap_or(0) + noted;
+        self.months_of_all.insert((organisation, month), events);
         Ok(events)
     }
 
@@ -80,18 +151,36 @@ impl Counted {
         if self.notes.len() > mark {
             self.notes.truncate(mark);
             self.months.clear();
+            self.months_of_all.clear();
         }
     }
 
     /// Writes what was counted: a row for each workspace and day.
     pub fn write(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         self.months.clear();
+        self.months_of_all.clear();
         let mut sums: BTreeMap<(WorkspaceId, Day), Usage> = BTreeMap::new();
-        for (workspace, day, usage) in self.notes.drain(..) {
-            sums.entry((workspace, day)).or_default().add(usage);
+        let mut accepted: BTreeMap<(OrganisationId, Day), u64> = BTreeMap::new();
+        for note in self.notes.drain(..) {
+            sums.entry((note.workspace, note.day))
+                .or_default()
+                .add(note.usage);
+            if let Some(organisation) = note.organisation {
+                *accepted.entry((organisation, note.day)).or_default() += note.usage.events;
+            }
         }
         for ((workspace, day), usage) in sums {
             upsert(connection, workspace, day, usage)?;
+        }
+        let sql = "INSERT INTO usage_of_organisations (organisation, month, events) VALUES (?1, ?2, ?3)
+                   ON CONFLICT (organisation, month) DO UPDATE SET events = events + excluded.events";
+        for ((organisation, day), events) in accepted {
+            let events = i64::try_from(events).unwrap_or(i64::MAX);
+            connection.prepare_cached(sql)?.execute(params![
+                organisation.as_bytes(),
+                day.month().0,
+                events
+            ])?;
         }
         Ok(())
     }

@@ -350,19 +350,16 @@ impl Run {
         let sql = "SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM deliveries),
                        (SELECT count(*) FROM attempts),
                        (SELECT count(*) FROM attempts WHERE outcome_code = 'delivered'),
-                       (SELECT sum(length(CAST(payload AS BLOB))) FROM event_payloads)";
-        let there: [i64; 5] = self
+                       (SELECT sum(length(CAST(payload AS BLOB))) FROM event_payloads),
+                       (SELECT sum(events) FROM usage_of_organisations)";
+        let (there, of_all): ([i64; 5], i64) = self
             .world
             .query(move |connection| {
                 connection.query_row(sql, [], |row| {
-                    let sum: Option<i64> = row.get(4)?;
-                    Ok([
-                        row.get(0)?,
-                        row.get(1)?,
-                        row.get(2)?,
-                        row.get(3)?,
-                        sum.unwrap_or(0),
-                    ])
+                    let sum =
+                        |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.unwrap_or(0));
+                    let counted = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, sum(4)?];
+                    Ok((counted, sum(5)?))
                 })
             })
             .await;
@@ -386,6 +383,7 @@ impl Run {
             total.bytes,
         ];
         assert_eq!(counted.map(|count| i64::try_from(count).unwrap()), there);
+        assert_eq!(of_all, there[0]);
     }
 
     async fn check(&self) {

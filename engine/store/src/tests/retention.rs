@@ -41,6 +41,7 @@ const KEPT: &[&str] = &[
     "sessions",
     "terms",
     "usage",
+    "usage_of_organisations",
     "workspace_limits",
     "workspaces",
 ];
@@ -221,7 +222,7 @@ async fn the_default_holds_where_a_workspace_has_nothing_of_its_own() {
     world.unmatched(other.workspace, NOW, 5).await;
     world.store.set_default_limits(DefaultLimits {
         workspace: days(None, None, Some(7)),
-        workspaces: None,
+        ..DefaultLimits::default()
     });
     world.keep(ours.workspace, days(None, None, Some(36_500))).await;
     assert_eq!(world.prune(later(8 * DAY)).await, 2 * 5);
@@ -519,7 +520,7 @@ async fn ten_thousand_workspaces_with_nothing_to_prune_cost_looks_into_indexes_o
         .await;
     world.store.set_default_limits(DefaultLimits {
         workspace: days(Some(1), Some(2), Some(3)),
-        workspaces: None,
+        ..DefaultLimits::default()
     });
     let (mut behind, mut pages) = (None, 0);
     loop {

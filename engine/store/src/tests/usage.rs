@@ -35,7 +35,7 @@ impl World {
     fn limit(&self, workspace: Limits) {
         let defaults = DefaultLimits {
             workspace,
-            workspaces: None,
+            ..DefaultLimits::default()
         };
         self.store.set_default_limits(defaults);
     }
@@ -231,6 +231,7 @@ async fn workspaces_connections_and_rules_have_quotas() {
             ..Limits::default()
         },
         workspaces: Some(1),
+        ..DefaultLimits::default()
     });
     let copy = Destination {
         id: ConnectionId::new(NOW, world.random()),
@@ -281,4 +282,92 @@ async fn workspaces_connections_and_rules_have_quotas() {
     assert_eq!(store.own_limits_of(tenant.workspace).await, Ok(own));
     store.create_connection(copy).await.unwrap();
     store.create_rule(twin).await.unwrap();
+}
+
+#[tokio::test]
+async fn all_workspaces_of_an_organization_share_its_quota_of_events_whatever_comes_at_once() {
+    let mut world = World::new();
+    let (tenant, _, rule) = one_rule(&world).await;
+    let other = Tenant {
+        workspace: world.workspace(tenant.organisation, "Other").await,
+        ..tenant
+    };
+    let elsewhere = world.destination(other).await;
+    let other_rule = world.rule(&elsewhere).await;
+    let stranger = world.tenant("Stranger").await;
+    let theirs = world.destination(stranger).await;
+    let their_rule = world.rule(&theirs).await;
+    world.emit_one(&rule, NOW).await;
+    let limits = DefaultLimits {
+        organisation_events_per_month: Some(7),
+        ..DefaultLimits::default()
+    };
+    world.store.set_default_limits(limits);
+    // A bulk over both workspaces, and others at the same time.
+    let bulk = [&rule, &other_rule, &rule].map(|rule| Emission {
+        acceptance: world.acceptance(world.event(rule.workspace, NOW), [rule]),
+        once: None,
+    });
+    let (bulk, a, b, c, d) = tokio::join!(
+        world.store.accept(bulk.to_vec()),
+        world.emit_one(&rule, NOW),
+        world.emit_one(&other_rule, NOW),
+        world.emit_one(&rule, NOW),
+        world.emit_one(&other_rule, NOW),
+    );
+    let refused: Vec<OverQuota> = bulk
+        .unwrap()
+        .iter()
+        .chain([&a, &b, &c, &d])
+        .filter_map(over)
+        .collect();
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert_eq!(
+        (refused[0].counter, refused[0].limit, refused[0].used),
+        ("organization_events_per_month", 7, 7)
+    );
+    let next_month = refused[0].resets_at.unwrap();
+    assert!(over(&world.emit_one(&their_rule, NOW).await).is_none());
+    world.store.close().await;
+    world.store = Store::open(config(world.path())).unwrap();
+    world.store.set_default_limits(limits);
+    assert!(
+        over(&world.emit_one(&other_rule, NOW).await).is_some(),
+        "it is counted in the file"
+    );
+    assert!(over(&world.emit_one(&other_rule, next_month).await).is_none());
+}
+
+#[tokio::test]
+async fn what_was_counted_before_organizations_had_counters_is_counted_for_them() {
+    let world = World::new();
+    let (tenant, _, rule) = one_rule(&world).await;
+    let other = Tenant {
+        workspace: world.workspace(tenant.organisation, "Other").await,
+        ..tenant
+    };
+    let elsewhere = world.destination(other).await;
+    let other_rule = world.rule(&elsewhere).await;
+    for at in [NOW, later(DAY), later(40 * DAY)] {
+        world.emit_one(&rule, at).await;
+        world.emit_one(&other_rule, at).await;
+    }
+    world.store.close().await;
+    let raw = rusqlite::Connection::open(world.path()).unwrap();
+    let of_all = |raw: &rusqlite::Connection| {
+        let mut statement = raw
+            .prepare("SELECT month, events FROM usage_of_organisations ORDER BY month")
+            .unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+        rows.unwrap().map(Result::unwrap).collect::<Vec<(i64, i64)>>()
+    };
+    let counted = of_all(&raw);
+    assert_eq!(
+        counted.iter().map(|(_, events)| *events).collect::<Vec<_>>(),
+        [4, 2]
+    );
+    raw.execute_batch("DROP TABLE usage_of_organisations").unwrap();
+    raw.execute_batch(include_str!("../../migrations/0018_usage_of_organisations.sql"))
+        .unwrap();
+    assert_eq!(of_all(&raw), counted);
 }

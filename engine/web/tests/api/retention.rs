@@ -27,7 +27,7 @@ async fn a_workspace_has_times_of_its_own_that_do_not_contradict_each_other() {
     };
     world.store.set_default_limits(DefaultLimits {
         workspace: of_all,
-        workspaces: None,
+        ..DefaultLimits::default()
     });
     let days = |set: &Value| json!([set["payload_days"], set["attempt_days"], set["event_days"]]);
     let known = world.get(&limits).await.expect(200);
