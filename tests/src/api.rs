@@ -92,12 +92,12 @@ pub struct Api {
 }
 
 impl Api {
-    /// A client of `engine` with a key of the default organisation.
+    /// A client of `engine` with a key of the default organization.
     pub async fn of(engine: &Engine) -> Self {
         Self::with(engine, engine.home().create_keys().await)
     }
 
-    /// A client with a key of an organisation of its own.
+    /// A client with a key of an organization of its own.
     pub async fn of_new_organisation(engine: &Engine) -> Self {
         Self::with(engine, engine.home().create_keys_of_new_organisation().await)
     }

@@ -162,12 +162,12 @@ impl Home {
         }
     }
 
-    /// `heddle keys create` for the default organisation.
+    /// `heddle keys create` for the default organization.
     pub async fn create_keys(&self) -> Keys {
         self.create_keys_with(&[]).await
     }
 
-    /// `heddle keys create` for a new organisation.
+    /// `heddle keys create` for a new organization.
     pub async fn create_keys_of_new_organisation(&self) -> Keys {
         self.create_keys_with(&["--organization", "new"]).await
     }

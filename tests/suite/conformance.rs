@@ -547,7 +547,7 @@ async fn every_destination_does_what_its_fixture_says_and_nothing_else() {
     let trials = destinations.iter().map(|(kind, fixture)| async {
         let integration = integrations.iter().find(|i| i["type"] == kind.as_str());
         let integration = integration.expect("it is bundled");
-        // Questions to destinations are limited for each organisation.
+        // Questions to destinations are limited for each organization.
         let api = Api::of_new_organisation(&engine).await;
         let fields = list(&integration["authentication"]["fields"]).iter();
         let secrets: BTreeSet<String> = fields

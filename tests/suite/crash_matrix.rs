@@ -584,7 +584,7 @@ async fn migrate(row: &Row) {
     assert_eq!(events.len(), 1, "{events:?}");
 }
 
-/// Writes what the first version of Heddle wrote: an organisation with an event in its history.
+/// Writes what the first version of Heddle wrote: an organization with an event in its history.
 fn first_version(home: &Home) -> String {
     let database = Connection::open(home.data_dir().join("heddle.db")).expect("a database can be made");
     database

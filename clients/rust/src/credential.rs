@@ -31,7 +31,7 @@ pub struct MachineKey {
 pub enum Credential {
     /// A workspace's: it emits and does nothing else.
     PublishableKey(String),
-    /// Opens an organisation, or a part of it.
+    /// Opens an organization, or a part of it.
     MachineKey(MachineKey),
     /// Of a session: opens what the session may.
     AccessToken(String),

@@ -216,7 +216,7 @@ impl ManagementClient {
             .await
     }
 
-    /// The counters of the organisation, or of one workspace of it.
+    /// The counters of the organization, or of one workspace of it.
     pub async fn get_usage(&self, filter: &UsageFilter) -> Result<Usage, Error> {
         self.get(&["usage"], filter).await
     }

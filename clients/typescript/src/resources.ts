@@ -76,7 +76,7 @@ export class PublishableKeys extends Resource {
 
 /** Counters, and what a workspace may do. */
 export class Usage extends Resource {
-  /** Of the organisation, or of one workspace, by day. */
+  /** Of the organization, or of one workspace, by day. */
   get(query?: Query<"getUsage">, options?: RequestOptions) {
     return this.api.get<"getUsage">("/usage", options, query);
   }

@@ -93,7 +93,7 @@ enum KeysCommand {
         /// What the key is for, such as the name of the service that uses it
         #[arg(long)]
         name: String,
-        /// The organisation's id, or the word new [default: the first organisation]
+        /// The organization's id, or the word new [default: the first organisation]
         #[arg(long, value_name = "ID|new")]
         organization: Option<String>,
         /// Limit it to this workspace; may be given several times [default: all of the organisation]
@@ -106,9 +106,9 @@ enum KeysCommand {
         #[arg(long, value_name = "TIME")]
         expires_in: Option<String>,
     },
-    /// List the machine keys of an organisation, one JSON object a line, without secrets
+    /// List the machine keys of an organization, one JSON object a line, without secrets
     List {
-        /// The organisation's id [default: the first organisation]
+        /// The organization's id [default: the first organisation]
         #[arg(long, value_name = "ID")]
         organization: Option<String>,
     },

@@ -27,7 +27,7 @@ const TOKEN_SECONDS: i64 = 60;
 /// What a key is limited to; the default is nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Limits {
-    /// Ids of workspaces; none is all of the organisation.
+    /// Ids of workspaces; none is all of the organization.
     pub workspaces: Vec<String>,
     /// Words of permissions; none is all.
     pub permissions: Vec<String>,
@@ -58,7 +58,7 @@ pub async fn create(
     Ok(())
 }
 
-/// Makes a key of the default organisation, of the one with this id, or of a `new` one.
+/// Makes a key of the default organization, of the one with this id, or of a `new` one.
 pub async fn make(
     store: &Store,
     name: &str,
@@ -77,7 +77,7 @@ pub async fn make(
                 .context("--organization takes an id (a UUID) or the word new")?;
             if !store.organisation_exists(id).await? {
                 bail!(
-                    "there is no organisation {id}; leave --organization out for the default one, or write new"
+                    "there is no organization {id}; leave --organization out for the default one, or write new"
                 );
             }
             id
@@ -152,7 +152,7 @@ async fn workspaces(
     Ok((!workspaces.is_empty()).then(|| workspaces.into()))
 }
 
-/// Prints the keys of an organisation, one JSON object a line, without secrets.
+/// Prints the keys of an organization, one JSON object a line, without secrets.
 pub async fn list(settings: &Settings, organisation: Option<&str>) -> Result<()> {
     let home = Home::open(&settings.data_dir, settings.master_key.as_deref())?;
     let store = open_store(&home, settings)?;

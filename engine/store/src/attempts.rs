@@ -37,7 +37,7 @@ impl Store {
         .await
     }
 
-    /// The attempts of a delivery that the caller has found in its organisation, the newest first.
+    /// The attempts of a delivery that the caller has found in its organization, the newest first.
     pub async fn list_attempts(
         &self,
         delivery: DeliveryId,

@@ -19,7 +19,7 @@ use crate::writer::Effects;
 use crate::{Store, claims, columns, learned, left_behind, limits, rules, walk, workspaces};
 
 impl Store {
-    /// Makes a connection in its workspace, which the caller has found in its organisation.
+    /// Makes a connection in its workspace, which the caller has found in its organization.
     pub async fn create_connection(&self, destination: Destination) -> Result<(), StoreError> {
         let sealer = self.sealer();
         let most = self.limits_of(destination.workspace).await?.connections;
@@ -125,7 +125,7 @@ impl Store {
         .await
     }
 
-    /// The connection that a delivery goes to, whatever its organisation, its secrets opened. Kept
+    /// The connection that a delivery goes to, whatever its organization, its secrets opened. Kept
     /// in memory: the same `Arc` until the connection changes.
     pub async fn connection_for_delivery(
         &self,

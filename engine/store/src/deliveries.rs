@@ -17,7 +17,7 @@ use crate::writer::Effects;
 use crate::{Store, columns, events, lines, rules};
 
 impl Store {
-    /// The deliveries of an event that the caller has found in its organisation, in the order of
+    /// The deliveries of an event that the caller has found in its organization, in the order of
     /// their making.
     pub async fn deliveries_of(&self, event: EventId) -> Result<Vec<DeliveryRecord>, StoreError> {
         self.read(move |connection| lines::say_who_is_first(connection, of_event(connection, event)?))
@@ -290,7 +290,7 @@ fn update(connection: &Connection, after: &DeliveryRecord) -> Result<(), StoreEr
     Ok(())
 }
 
-/// A delivery by its id, whatever its organisation.
+/// A delivery by its id, whatever its organization.
 pub(crate) fn find(connection: &Connection, id: DeliveryId) -> Result<Option<DeliveryRecord>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM deliveries WHERE id = ?1");
     Ok(connection

@@ -21,7 +21,7 @@ pub enum StoreError {
     /// As many are there as there can be, whatever the quotas; the API's 409.
     #[error("{0}")]
     Full(&'static str),
-    /// What a new row refers to is not there, or is another organisation's; the API's 404.
+    /// What a new row refers to is not there, or is another organization's; the API's 404.
     #[error("there is no such {0}")]
     NotFound(&'static str),
     /// As much is there as its owner may have; the API's 429.
@@ -104,7 +104,7 @@ impl From<Illegal> for StoreError {
 /// Why a delivery is not tried now.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RetryError {
-    /// This organisation has no such event, or the event did not match such a rule.
+    /// This organization has no such event, or the event did not match such a rule.
     #[error("there is no such delivery")]
     NotFound,
     /// The rule was deleted: nothing says any more what to do with the event.
@@ -140,7 +140,7 @@ impl From<RetryRefused> for RetryError {
 /// Why a delivery is not called off.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CancelError {
-    /// This organisation has no such event, or the event did not match such a rule.
+    /// This organization has no such event, or the event did not match such a rule.
     #[error("there is no such delivery")]
     NotFound,
     /// It is completed, failed or canceled.
@@ -154,7 +154,7 @@ pub enum CancelError {
 /// Why a bulk replay was not changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReplayError {
-    /// This organisation has no such replay.
+    /// This organization has no such replay.
     #[error("there is no such replay")]
     NotFound,
     /// It is completed or canceled.

@@ -19,7 +19,7 @@ use crate::records::{EventFilter, EventRecord, Page, PageOf};
 /// The most events that a page looks at when not all of them fit.
 pub(crate) const LOOKED_AT: usize = 2_000;
 
-/// With no more workspaces than this, an organisation's list that has a filter is put together from
+/// With no more workspaces than this, an organization's list that has a filter is put together from
 /// theirs, each of which an index serves.
 const APART: usize = 100;
 
@@ -133,7 +133,7 @@ fn has_condition(filter: &EventFilter) -> bool {
         || filter.status.is_some()
 }
 
-/// The workspaces of an organisation; `None` when they are many.
+/// The workspaces of an organization; `None` when they are many.
 fn few_workspaces(
     connection: &Connection,
     organisation: &OrganisationId,

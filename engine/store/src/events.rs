@@ -20,7 +20,7 @@ use crate::{Store, columns, deliveries, event_lists, idempotency};
 
 impl Store {
     /// Writes events and their deliveries in one transaction. Returns when the disk has them, with what
-    /// became of each; an error is that of all. The events' organisation is that of their workspace.
+    /// became of each; an error is that of all. The events' organization is that of their workspace.
     pub async fn accept(&self, emissions: Vec<Emission>) -> Result<Vec<Accepted>, StoreError> {
         let bytes = emissions
             .iter()
@@ -275,7 +275,7 @@ pub(crate) fn find(
         .filter(|event| is_within(reach, event)))
 }
 
-/// An event by its id, whatever its organisation.
+/// An event by its id, whatever its organization.
 fn find_any(connection: &Connection, id: EventId) -> Result<Option<EventRecord>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM events WHERE id = ?1{LIVE}");
     let mut statement = connection.prepare_cached(&sql)?;

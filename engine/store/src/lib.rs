@@ -9,7 +9,7 @@
 //! - Several connections read (`readers.rs`); they see everything that was acknowledged.
 //! - Ids, times and seeds come from the caller; the state of a delivery changes only through
 //!   `heddle_core::delivery::State`, and the schema's CHECKs hold it to that.
-//! - Verbs that take a [`Reach`] (an organisation is one) find nothing outside it.
+//! - Verbs that take a [`Reach`] (an organization is one) find nothing outside it.
 //! - Secrets are sealed (`seal.rs`).
 
 use std::sync::{Arc, RwLock};

@@ -107,7 +107,7 @@ pub(crate) fn room_for_rule(
     room(connection, "rules", sql, workspace.as_bytes(), most)
 }
 
-/// Refuses another workspace of an organisation that has as many as it may.
+/// Refuses another workspace of an organization that has as many as it may.
 pub(crate) fn room_for_workspace(
     connection: &Connection,
     organisation: OrganisationId,

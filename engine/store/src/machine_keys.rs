@@ -61,7 +61,7 @@ impl Store {
         Ok(key)
     }
 
-    /// The machine keys of an organisation, the oldest first, those that are expired or revoked too.
+    /// The machine keys of an organization, the oldest first, those that are expired or revoked too.
     pub async fn list_machine_keys(
         &self,
         organisation: OrganisationId,
@@ -72,7 +72,7 @@ impl Store {
     }
 
     /// Ends a machine key for good; returns whether it had not been ended before, `None` when the
-    /// organisation has no such key.
+    /// organization has no such key.
     pub async fn revoke_machine_key(
         &self,
         organisation: OrganisationId,

@@ -46,7 +46,7 @@ impl Store {
     }
 
     /// What fills a destination's fields where a rule has no mapping of its own, whatever the
-    /// connection's organisation. It changes only with the `Arc` that
+    /// connection's organization. It changes only with the `Arc` that
     /// [`Store::connection_for_delivery`] gives.
     pub async fn mapping_material(&self, id: ConnectionId) -> Result<MappingMaterial, StoreError> {
         self.read(move |connection| {

@@ -46,7 +46,7 @@ impl Memo {
         Ok(vacant.insert(found).as_ref())
     }
 
-    /// The organisation of a workspace that is not deleted.
+    /// The organization of a workspace that is not deleted.
     pub fn organisation(
         &mut self,
         connection: &Connection,

@@ -8,7 +8,7 @@ use crate::Store;
 use crate::error::StoreError;
 
 impl Store {
-    /// Makes an organisation.
+    /// Makes an organization.
     pub async fn create_organisation(
         &self,
         id: OrganisationId,
@@ -21,12 +21,12 @@ impl Store {
         .await
     }
 
-    /// The organisation that was made first.
+    /// The organization that was made first.
     pub async fn default_organisation(&self) -> Result<Option<OrganisationId>, StoreError> {
         self.read(first).await
     }
 
-    /// Whether there is such an organisation.
+    /// Whether there is such an organization.
     pub async fn organisation_exists(&self, id: OrganisationId) -> Result<bool, StoreError> {
         self.read(move |connection| exists(connection, id)).await
     }

@@ -1,5 +1,5 @@
 //! Cursors: where a page ended, as text that means nothing to its bearer. A cursor is a position and
-//! no permission: every page is narrowed to its organisation again.
+//! no permission: every page is narrowed to its organization again.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

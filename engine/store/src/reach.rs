@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use heddle_core::id::{OrganisationId, WorkspaceId};
 
-/// Which rows a verb finds: those of one organisation, perhaps of some of its workspaces only, and
+/// Which rows a verb finds: those of one organization, perhaps of some of its workspaces only, and
 /// of the rules and events there perhaps only those of one resource. Whatever is outside is not there.
 /// Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reach {
-    /// The organisation.
+    /// The organization.
     pub organisation: OrganisationId,
     /// The workspaces; `None` is all of them.
     pub workspaces: Option<Arc<[WorkspaceId]>>,
@@ -26,7 +26,7 @@ pub struct ResourceKey {
     pub resource_id: String,
 }
 
-/// Everything of the organisation.
+/// Everything of the organization.
 impl From<OrganisationId> for Reach {
     fn from(organisation: OrganisationId) -> Self {
         Self {
@@ -38,7 +38,7 @@ impl From<OrganisationId> for Reach {
 }
 
 impl Reach {
-    /// Whether a workspace of the organisation is within.
+    /// Whether a workspace of the organization is within.
     pub fn covers(&self, workspace: WorkspaceId) -> bool {
         self.workspaces
             .as_ref()

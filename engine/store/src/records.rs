@@ -59,7 +59,7 @@ pub struct MachineKey {
     pub secret: Secret,
     /// The words of what it may do; `None` is everything.
     pub permissions: Option<Vec<String>>,
-    /// The only workspaces that it opens, each once; `None` is all of the organisation.
+    /// The only workspaces that it opens, each once; `None` is all of the organization.
     pub workspaces: Option<Arc<[WorkspaceId]>>,
     /// The access key of the caller that made it; `None` is the operator.
     pub created_by: Option<String>,
@@ -76,7 +76,7 @@ pub struct MachineKey {
 pub struct Workspace {
     pub id: WorkspaceId,
     pub organisation: OrganisationId,
-    /// One of its name in an organisation.
+    /// One of its name in an organization.
     pub name: String,
     pub description: Option<String>,
     pub created_at: Timestamp,
@@ -180,7 +180,7 @@ pub enum ConnectionDeletion {
     Deleted,
     /// Nothing was deleted: a rule that is active uses it, and `force` was not given.
     HasActiveRules,
-    /// This organisation has no such connection.
+    /// This organization has no such connection.
     NotFound,
 }
 
@@ -210,7 +210,7 @@ pub enum MappingWritten {
     Written(DefaultMapping),
     /// It is not: the mapping has this version, and not the one that the caller expected.
     OtherVersion(u32),
-    /// This organisation has no such connection.
+    /// This organization has no such connection.
     NotFound,
 }
 

@@ -34,7 +34,7 @@ impl Store {
         self.read(move |connection| find_in(connection, &reach, id)).await
     }
 
-    /// The jobs of an organisation or of one of its workspaces, the newest first.
+    /// The jobs of an organization or of one of its workspaces, the newest first.
     pub async fn list_replays(
         &self,
         reach: impl Into<Reach>,
@@ -62,7 +62,7 @@ impl Store {
         .await?
     }
 
-    /// The jobs that are to go on, of all organisations.
+    /// The jobs that are to go on, of all organizations.
     pub async fn running_replays(&self) -> Result<Vec<Replay>, StoreError> {
         self.read(|connection| {
             select(

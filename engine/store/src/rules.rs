@@ -17,7 +17,7 @@ use crate::writer::Effects;
 use crate::{Store, columns, deliveries, left_behind, limits, walk, workspaces};
 
 impl Store {
-    /// Makes a rule in its workspace, which the caller has found in its organisation. The connection
+    /// Makes a rule in its workspace, which the caller has found in its organization. The connection
     /// must be of that workspace and of the rule's type, else it is not found.
     pub async fn create_rule(&self, rule: Rule) -> Result<(), StoreError> {
         let most = self.limits_of(rule.workspace).await?.rules;
@@ -156,7 +156,7 @@ fn insert(connection: &Connection, effects: &mut Effects, rule: &Rule) -> Result
     if made == 0 { Err(NO_CONNECTION) } else { Ok(()) }
 }
 
-/// A rule by its id, whatever its organisation.
+/// A rule by its id, whatever its organization.
 pub(crate) fn find(connection: &Connection, id: RuleId) -> Result<Option<Rule>, StoreError> {
     let sql = "SELECT * FROM rules WHERE id = ?1";
     Ok(connection

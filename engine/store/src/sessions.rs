@@ -82,7 +82,7 @@ impl Store {
         .await
     }
 
-    /// One session, whatever its organisation, be it expired or revoked. From memory.
+    /// One session, whatever its organization, be it expired or revoked. From memory.
     pub async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
         let cache = &self.inner.shared.sessions;
         let generation = match cache.get(&id) {

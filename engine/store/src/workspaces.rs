@@ -11,7 +11,7 @@ use crate::walk::{Batch, Found, Mark, SMALL};
 use crate::{Store, columns, limits, publishable_keys, terms, walk};
 
 impl Store {
-    /// Makes a workspace with its publishable key; a conflict when its organisation has another one
+    /// Makes a workspace with its publishable key; a conflict when its organization has another one
     /// of that name.
     pub async fn create_workspace(
         &self,

@@ -70,7 +70,7 @@ impl Caller {
         self.reach.clone()
     }
 
-    /// The organisation, for a row that is made in it.
+    /// The organization, for a row that is made in it.
     pub fn organisation(&self) -> OrganisationId {
         self.reach.organisation
     }

@@ -40,7 +40,7 @@ pub async fn list(State(app): State<App>, caller: Caller) -> Result<Response, Ap
     listed(&app, &caller, None).await
 }
 
-/// The connections of the organisation, or of one workspace of it.
+/// The connections of the organization, or of one workspace of it.
 pub async fn listed(
     app: &App,
     caller: &Caller,

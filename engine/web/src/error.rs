@@ -63,7 +63,7 @@ pub enum ApiError {
     NotPermitted(Permission),
     /// A credential that holds, but not on the page that the browser says it is on.
     OriginNotAllowed,
-    /// Not there, or another organisation's.
+    /// Not there, or another organization's.
     NotFound(&'static str),
     /// No such path.
     UnknownRoute,
@@ -76,7 +76,7 @@ pub enum ApiError {
         /// For people.
         message: String,
     },
-    /// An event for a workspace that is not there, or another organisation's. The contract has no 404
+    /// An event for a workspace that is not there, or another organization's. The contract has no 404
     /// for ingestion.
     UnknownWorkspace,
     /// Understood, and still not possible.

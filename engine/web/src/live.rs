@@ -29,7 +29,7 @@ const STEPS: u32 = 16;
 /// Questions of one workspace under way at once.
 const AT_ONCE: usize = 4;
 
-/// Questions of all workspaces of one organisation under way at once.
+/// Questions of all workspaces of one organization under way at once.
 const ALL_AT_ONCE: usize = 64;
 
 /// Questions of one workspace within [`WINDOW`].
@@ -59,7 +59,7 @@ pub enum TroubleKind {
     Refused,
     /// No answer that says either.
     Unavailable,
-    /// Over the workspace's limit, or its organisation's; the destination was not asked.
+    /// Over the workspace's limit, or its organization's; the destination was not asked.
     TooMany,
 }
 

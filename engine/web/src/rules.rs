@@ -52,7 +52,7 @@ pub async fn list(
     listed(&app, &caller, None, &parameters).await
 }
 
-/// The rules of the organisation, or of one workspace of it.
+/// The rules of the organization, or of one workspace of it.
 pub async fn listed(
     app: &App,
     caller: &Caller,

@@ -1,4 +1,4 @@
-//! What was done, in numbers: of an organisation and of a workspace, by day.
+//! What was done, in numbers: of an organization and of a workspace, by day.
 
 use axum::Json;
 use axum::extract::State;
@@ -64,7 +64,7 @@ pub struct WorkspaceView {
     usage: UsageView,
 }
 
-/// The answer for an organisation.
+/// The answer for an organization.
 #[derive(Debug, Serialize)]
 pub struct UsageAnswer {
     from: String,
@@ -97,7 +97,7 @@ pub struct MonthView {
     resets_at: String,
 }
 
-/// `GET /usage`: of the caller's organisation, or of one workspace of it.
+/// `GET /usage`: of the caller's organization, or of one workspace of it.
 pub async fn of_organisation(
     State(app): State<App>,
     caller: Caller,

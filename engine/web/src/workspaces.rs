@@ -182,7 +182,7 @@ pub async fn own(app: &App, caller: &Caller, id: WorkspaceId) -> Result<Workspac
 }
 
 /// [`own`] for the operations at which the contract has a 403 and no 404: it says the same of a workspace
-/// that is not there and of another organisation's.
+/// that is not there and of another organization's.
 pub async fn named(app: &App, caller: &Caller, id: WorkspaceId) -> Result<Workspace, ApiError> {
     own(app, caller, id).await.map_err(|error| match error {
         ApiError::NotFound(_) => ApiError::Forbidden("This credential has no workspace of this id."),

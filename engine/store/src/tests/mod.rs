@@ -54,7 +54,7 @@ fn later(milliseconds: u64) -> Timestamp {
     NOW.plus(Duration::from_millis(milliseconds))
 }
 
-/// One that may do everything in its organisation.
+/// One that may do everything in its organization.
 fn machine_key(access_key: &str, organisation: OrganisationId) -> MachineKey {
     MachineKey {
         access_key: access_key.into(),
@@ -149,7 +149,7 @@ struct World {
     made: AtomicU64,
 }
 
-/// An organisation with one workspace.
+/// An organization with one workspace.
 #[derive(Clone, Copy)]
 struct Tenant {
     organisation: OrganisationId,

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::*;
 use crate::removals::TABLES;
 
-/// What stays: sums of the organisation.
+/// What stays: sums of the organization.
 const KEPT: &[&str] = &["usage"];
 
 /// What is removed with the events, or at once.

@@ -1,4 +1,4 @@
-//! Two organisations never see each other's rows, and a workspace's rules stay inside it.
+//! Two organizations never see each other's rows, and a workspace's rules stay inside it.
 
 use super::*;
 

@@ -7,7 +7,7 @@ use super::*;
 use crate::open::APPLICATION_ID;
 use crate::seal::{Place, Sealer};
 
-/// Writes what version 1 wrote: an organisation, a rule, and an event with a delivery that waits.
+/// Writes what version 1 wrote: an organization, a rule, and an event with a delivery that waits.
 pub(super) fn first_version(path: &std::path::Path) -> (OrganisationId, ConnectionId, RuleId, EventId) {
     let connection = Connection::open(path).unwrap();
     connection

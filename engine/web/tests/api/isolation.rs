@@ -1,4 +1,4 @@
-//! Two organisations that never see each other.
+//! Two organizations that never see each other.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! An engine's API with one organisation, and callers of it.
+//! An engine's API with one organization, and callers of it.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -136,7 +136,7 @@ impl Answer {
 }
 
 impl World {
-    /// With one organisation and its machine key.
+    /// With one organization and its machine key.
     pub async fn new() -> Self {
         Self::with(None, MAX_PAYLOAD_BYTES).await
     }
@@ -193,12 +193,12 @@ impl World {
         Caller::Machine(self.token(&self.key))
     }
 
-    /// A caller of another organisation.
+    /// A caller of another organization.
     pub async fn stranger(&self) -> Caller {
         Caller::Machine(self.token(&new_key(&self.store, 'B').await))
     }
 
-    /// The organisation that everything in this world belongs to.
+    /// The organization that everything in this world belongs to.
     pub fn organisation(&self) -> OrganisationId {
         self.key.organisation
     }
