@@ -44,6 +44,8 @@ enum Scene {
     DeleteRule,
     /// A rule for which as much waits is led elsewhere.
     MoveRule,
+    /// A retry is planned, and the clock is set back while nothing runs.
+    SetBack,
 }
 
 struct Row {
@@ -297,6 +299,20 @@ const ROWS: &[Row] = &[
         1..=1,
         "what is moved is in its new lane, once",
     ),
+    row(
+        Stop::BeforeCommit(Work::SetBack),
+        (Scene::SetBack, 1),
+        true,
+        2..=2,
+        "the next start knows of the old time as well",
+    ),
+    row(
+        Stop::AfterCommit(Work::SetBack),
+        (Scene::SetBack, 1),
+        true,
+        2..=2,
+        "brought forward twice, it comes early, and once",
+    ),
 ];
 
 /// Rows that run at once.
@@ -343,6 +359,7 @@ async fn run(row: &'static Row) {
         Scene::Prune => duties::prune(row).await,
         Scene::DeleteRule => duties::delete_rule(row).await,
         Scene::MoveRule => duties::move_rule(row).await,
+        Scene::SetBack => duties::set_back(row).await,
     }
 }
 

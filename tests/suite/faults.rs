@@ -216,6 +216,52 @@ async fn with_the_clock_set_back_or_forward_an_hour_deliveries_and_retries_go_on
 }
 
 #[tokio::test]
+async fn what_was_planned_before_the_clock_is_set_back_an_hour_waits_no_hour() {
+    let settings = Settings::default().retrying("0s,3s");
+    let (clock, receiver, mut engine, mut api, workspace) =
+        stage_with_dial("CLOCK_OFFSET", settings.clone()).await;
+    let settings = settings.with("CLOCK_OFFSET", clock.0.to_string_lossy());
+    receiver.answer("/hook", [Reply::status(503)]);
+    // One is planned, and one waits in a lane that nobody delivers from.
+    let closed = api.webhook(&workspace, &receiver.url("/closed")).await;
+    api.webhook_rule(&workspace, &closed, "b").await;
+    let path = format!("/connections/{closed}");
+    let known = api.get(&path).await.expect(200);
+    let turn = |active: bool| json!({"name": known["name"], "metadata": known["metadata"], "active": active});
+    api.put(&path, &turn(false)).await.expect(200);
+    let waiting = emit(&api, &workspace, "b").await;
+    let planned = emit(&api, &workspace, "a").await;
+    receiver.wait_for("/hook", 1).await;
+    clock.set("-3600000");
+    receiver.wait_for("/hook", 2).await;
+
+    // Another hour, while nothing runs.
+    clock.set("0");
+    receiver.answer("/hook", [Reply::status(503)]);
+    let at_the_stop = emit(&api, &workspace, "a").await;
+    receiver.wait_for("/hook", 3).await;
+    api.wait_for_event(&at_the_stop, "retrying").await;
+    engine.terminate().await;
+    assert!(engine.ended().await.success());
+    clock.set("-3600000");
+    engine.restart_as(settings).await;
+    api = api.at(&engine);
+    receiver.wait_for("/hook", 4).await;
+    let said = |log: String| log.matches("waits by the clock as it is now").count();
+    let ask = || async { said(engine.log()) };
+    until("it to be through twice", ask, |times| *times == 2).await;
+    clock.set("0");
+    api.put(&path, &turn(true)).await.expect(200);
+    for event in [&waiting, &planned, &at_the_stop] {
+        api.wait_for_event(event, "completed").await;
+    }
+    assert_eq!(is_delivered(&receiver, "/closed", &waiting), 1);
+    assert_eq!(receiver.requests_at("/hook").len(), 4, "nothing was sent again");
+    drop(engine);
+    let _ = std::fs::remove_dir_all(clock.0.parent().expect("it lies in a folder"));
+}
+
+#[tokio::test]
 async fn while_names_cannot_be_resolved_deliveries_wait_and_go_out_when_they_can() {
     let settings = Settings::default().retrying(&format!("0s{}", ",1s".repeat(49)));
     let (names, receiver, engine, api, workspace) = stage_with_dial("NAMES", settings).await;

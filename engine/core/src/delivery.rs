@@ -313,6 +313,17 @@ impl State {
         Ok((self.settle(&outcome, now, schedule, seed)?, outcome))
     }
 
+    /// The same after the clock was set back by so much, to `now`: what lies ahead comes as much earlier,
+    /// so that nobody waits until the old time comes again.
+    pub fn set_back(self, by: Duration, now: Timestamp) -> Self {
+        let moved = |at: Timestamp| if at > now { at.minus(by).max(now) } else { at };
+        Self {
+            due_at: self.due_at.map(moved),
+            leased_until: self.leased_until.map(moved),
+            ..self
+        }
+    }
+
     /// Calls it off. What is under way finishes; nothing more is scheduled. One that has failed and holds
     /// its line is given up by this.
     pub fn cancel(self) -> Result<Self, Illegal> {

@@ -26,7 +26,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use heddle_core::retry::Schedule;
-use heddle_core::time::Clock;
 use heddle_egress::Egress;
 use heddle_sandbox::Registry;
 use heddle_store::{Store, StoreError};
@@ -55,6 +54,7 @@ mod sign;
 mod simulation;
 mod tempo;
 mod throttle;
+mod timekeeper;
 
 pub use circuit::Circuit;
 pub use deliverer::Attempted;
@@ -62,6 +62,7 @@ pub use matching::Matching;
 pub use pacer::{Pace, Pacer, Turn};
 pub use rehearsal::Rehearsal;
 pub use tempo::Tempo;
+pub use timekeeper::WatchedClock;
 
 /// What the engine is built from.
 #[derive(Clone)]
@@ -72,7 +73,7 @@ pub struct Parts {
     pub egress: Egress,
     pub pacer: Pacer,
     pub matching: Arc<Matching>,
-    pub clock: Arc<dyn Clock>,
+    pub clock: Arc<WatchedClock>,
     /// Fills a buffer with randomness: ids and jitter.
     pub entropy: fn(&mut [u8]),
     /// For connections that set none of their own.
@@ -148,6 +149,7 @@ impl Delivery {
         tasks.spawn(replayer::run(parts.clone(), stop.clone()));
         tasks.spawn(remover::run(parts.clone(), stop.clone()));
         tasks.spawn(pruner::run(parts.clone(), stop.clone()));
+        tasks.spawn(timekeeper::run(parts.clone(), stop.clone()));
         tasks.spawn(rescuer::run(parts, stop.clone()));
         Ok(Self { stop, tasks, feed })
     }

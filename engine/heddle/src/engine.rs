@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use heddle_delivery::{Delivery, Limits, Matching, Pacer, Parts};
+use heddle_delivery::{Delivery, Limits, Matching, Pacer, Parts, WatchedClock};
 use heddle_egress::{Egress, EgressConfig, Route};
 use heddle_sandbox::{Registry, Sandbox, SandboxConfig};
 use heddle_store::{Store, StoreConfig, Synchronous};
@@ -80,7 +80,7 @@ impl Engine {
             None => Egress::new(config),
         }
         .context("starting the egress layer")?;
-        let clock = Arc::new(SystemClock);
+        let clock = WatchedClock::new(Arc::new(SystemClock));
         let schedule = Arc::new(settings.retry_schedule.clone());
         let pacer = Pacer::start();
         let matching = Arc::new(Matching::default());

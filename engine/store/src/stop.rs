@@ -52,11 +52,13 @@ pub enum Work {
     Reclaim,
     /// Calls off, or moves, some of what a rule has left behind.
     FollowUp,
+    /// Brings some of what waits forward, after the clock was set back.
+    SetBack,
 }
 
 impl Work {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Accept,
         Self::Claim,
         Self::Record,
@@ -67,6 +69,7 @@ impl Work {
         Self::Prune,
         Self::Reclaim,
         Self::FollowUp,
+        Self::SetBack,
     ];
 }
 
@@ -119,6 +122,7 @@ impl fmt::Display for Work {
             Self::Prune => "prune",
             Self::Reclaim => "reclaim",
             Self::FollowUp => "follow_up",
+            Self::SetBack => "set_back",
         })
     }
 }

@@ -291,3 +291,29 @@ pub async fn move_rule(row: &Row) {
         row.allows(event, ledger.get(event).copied().unwrap_or(0));
     }
 }
+
+pub async fn set_back(row: &Row) {
+    let patient = settings().retrying("0s,3s");
+    let mut stage = Stage::set(patient.clone()).await;
+    stage.receiver.answer("/hook", [Reply::status(503)]);
+    let event = stage.emit().await.expect("it serves");
+    stage.api.wait_for_event(&event, "retrying").await;
+    stage.engine.terminate().await;
+    assert!(stage.engine.ended().await.success());
+    let clock = stage.engine.home().scratch("clock", b"-7200000");
+    let earlier = patient.with("CLOCK_OFFSET", clock.to_string_lossy());
+    // The start looks at the clock at once; it may listen before it dies.
+    match stage.engine.home().try_serve(row.arm(earlier.clone())).await {
+        Ok(mut engine) => row.died(&mut engine).await,
+        Err(log) => row.is_in(&log),
+    }
+    stage.engine.restart_as(earlier).await;
+    stage.receiver.wait_for("/hook", 2).await;
+    said(&stage, "waits by the clock as it is now", 0).await;
+    // Tokens are of the right time.
+    std::fs::write(&clock, "0").expect("the clock can be set");
+    stage.api = stage.api.at(&stage.engine);
+    stage.settled().await;
+    assert_eq!(stage.history().await, BTreeSet::from([event.clone()]));
+    row.allows(&event, stage.ledger()[&event]);
+}

@@ -25,7 +25,7 @@ use super::guest::{KINDS, PLUGINS};
 use super::ledger::Ledger;
 use super::trace::Trace;
 use super::weather::Weather;
-use crate::{Delivery, Limits, Pacer, Parts};
+use crate::{Delivery, Limits, Pacer, Parts, WatchedClock};
 
 /// When the engine's deliveries are tried.
 pub const SCHEDULE: &str = "0s,1s,5s,20s,40s";
@@ -39,6 +39,7 @@ pub const NAMES: [&str; 2] = ["lesson.completed", "course.bought"];
 /// All of a run, shared by the actors in it.
 pub struct World {
     pub clock: Arc<SimulatedClock>,
+    watched: Mutex<Option<Arc<WatchedClock>>>,
     pub tenants: Tenants,
     chance: Mutex<Chance>,
     storm: Weather,
@@ -119,6 +120,7 @@ impl World {
         let world = Self {
             tenants: Tenants::new(&mut chance, clock.now()),
             clock,
+            watched: Mutex::default(),
             steps_left: AtomicU32::new(u32::try_from(chance.between(5, 40)).unwrap_or_default()),
             chance: Mutex::new(chance),
             storm,
@@ -149,6 +151,11 @@ impl World {
         self.storm.is_fair()
     }
 
+    /// Whether this is a run in which reading the database fails.
+    pub fn reads_fail(&self) -> bool {
+        self.storm.read_fails > 0
+    }
+
     pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
         locked(&self.ledger)
     }
@@ -169,7 +176,9 @@ impl World {
     }
 
     pub fn now(&self) -> Timestamp {
-        self.clock.now()
+        // Whoever asks, the process knows what it showed.
+        let watched = locked(&self.watched).clone();
+        watched.map_or_else(|| self.clock.now(), |watched| watched.now())
     }
 
     /// The number of the process.
@@ -236,16 +245,16 @@ impl World {
 
     /// The process is gone; called on its runtime.
     pub fn process_ends(&self) {
+        *locked(&self.watched) = None;
         let down = Duration::from_millis(self.chance().below(20_000));
         self.clock.process_ends(down);
     }
 
-    /// From here on, nothing fails, and the clock shows the time.
+    /// From here on, nothing fails. The clock stays as wrong as it is.
     pub fn calm(&self) {
         *locked(&self.weather) = Weather::default();
         locked(&self.black_holes).clear();
         self.dying.store(true, Ordering::Relaxed);
-        self.clock.set_right();
         self.note(format_args!("calm"));
     }
 
@@ -258,13 +267,15 @@ impl World {
 
     /// The real thing, on the present runtime.
     pub async fn engine(self: &Arc<Self>, store: &Store) -> Result<Delivery, StoreError> {
+        let watched = WatchedClock::new(Arc::clone(&self.clock) as Arc<dyn Clock>);
+        *locked(&self.watched) = Some(Arc::clone(&watched));
         Delivery::start(Parts {
             store: store.clone(),
             plugins: Arc::clone(&PLUGINS),
             egress: EGRESS.over(Arc::clone(self) as Arc<dyn Wire>),
             pacer: Pacer::start(),
             matching: Arc::default(),
-            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
+            clock: watched,
             entropy: super::chance::entropy,
             schedule: Arc::new(schedule()),
             limits: Limits {

@@ -40,6 +40,7 @@ mod removals;
 mod replays;
 mod retention;
 mod sessions;
+mod set_back;
 mod simulated;
 mod tenancy;
 mod terms;
