@@ -246,7 +246,12 @@ pub async fn delete_rule(row: &Row) {
     row.died(&mut stage.engine).await;
     stage.again().await;
     stage.api.get(&path).await.expect_error(404);
-    said(&stage, "has nothing waiting there any more", 0).await;
+    said(
+        &stage,
+        "what a rule left behind that was deleted or changed is done",
+        0,
+    )
+    .await;
     assert_eq!(
         with_status(&stage, "canceled").await,
         waiting.len(),
@@ -276,7 +281,12 @@ pub async fn move_rule(row: &Row) {
     row.died(&mut stage.engine).await;
     stage.engine.restart_as(settings()).await;
     stage.api = stage.api.at(&stage.engine);
-    said(&stage, "has nothing waiting there any more", 0).await;
+    said(
+        &stage,
+        "what a rule left behind that was deleted or changed is done",
+        0,
+    )
+    .await;
     // Nothing is left in the lane that it led to.
     turn(&stage.api, &from, true).await;
     turn(&stage.api, &to, true).await;
