@@ -177,6 +177,21 @@ fn those_that_were_under_way_when_it_opened_are_no_news() {
 }
 
 #[test]
+fn those_that_were_under_way_when_it_opened_do_not_open_it_again_once_it_is_closed() {
+    let mut scene = Scene::new();
+    let stragglers: Vec<Pass> = (0..FAILURES).map(|_| scene.claim()).collect();
+    for _ in 0..FAILURES {
+        scene.attempt(Sign::Down);
+    }
+    scene.until_probe();
+    assert_eq!(scene.attempt(Sign::Up), Some(Change::Closed));
+    for straggler in &stragglers {
+        assert_eq!(scene.circuits.ended(straggler, Sign::Down, scene.now), None);
+    }
+    assert_eq!(scene.leave(), Leave::All);
+}
+
+#[test]
 fn a_probe_that_learned_nothing_leaves_its_turn_to_the_next() {
     let mut scene = Scene::open();
     scene.until_probe();
