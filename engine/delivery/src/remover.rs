@@ -85,6 +85,6 @@ async fn follow_up(parts: &Parts, left: LeftBehind, stop: &CancellationToken) ->
         }
     }
     tracing::info!(rule = %left.rule, connection = %left.connection, deliveries,
-        "a rule that was deleted or changed has nothing waiting there any more");
+        "what a rule left behind that was deleted or changed is done");
     Ok(true)
 }
