@@ -40,8 +40,9 @@ const GROUP: usize = 256;
 /// The most bytes of one commit, as the commands estimate themselves.
 const GROUP_BYTES: usize = 8 << 20;
 
-/// A group of so many commands is followed by others: the next one waits for more to come together.
-const CROWD: usize = 8;
+/// After a group of so many commands the next one waits for more to come together: twelve thousand of them
+/// a second keep it so.
+const CROWD: usize = 24;
 
 /// How far apart groups begin then. A commit writes whole pages, the same ones for few commands as for
 /// many, and syncs once.
