@@ -5,7 +5,7 @@
 //! since, which nobody can set. How late it was is noted, so that a start by an earlier clock knows.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use heddle_core::time::{Clock, Timestamp};
@@ -26,16 +26,21 @@ const NOTED_EVERY: Duration = Duration::from_secs(10);
 /// Between two steps: others wait for the writer.
 const BREATH: Duration = Duration::from_millis(5);
 
-/// Runs until `stop`. The first look is at once: the clock may have been set back while nothing ran.
+/// Runs until `stop`. The first look is at once: the clock may have been set back while nothing ran. The
+/// last thing is a note, unless the one that is there has to tell the next start what is left to do.
 pub async fn run(parts: Parts, stop: CancellationToken) {
+    let is_settled = AtomicBool::new(false);
     tokio::select! {
         biased;
         () = stop.cancelled() => {}
-        () = watch(parts) => {}
+        () = watch(&parts, &is_settled) => {}
+    }
+    if is_settled.into_inner() && parts.clock.is_behind_by() <= SLACK {
+        note(&parts, parts.clock.now()).await;
     }
 }
 
-async fn watch(parts: Parts) {
+async fn watch(parts: &Parts, is_settled: &AtomicBool) {
     let mut noted = loop {
         match parts.store.clock_shown().await {
             Ok(shown) => break shown.unwrap_or_default(),
@@ -50,16 +55,18 @@ async fn watch(parts: Parts) {
     loop {
         let by = parts.clock.is_behind_by();
         if by > SLACK {
+            is_settled.store(false, Ordering::Relaxed);
             let now = parts.clock.go_on_from_now();
             // A start before all is done must know of it too.
-            note(&parts, now.plus(by)).await;
-            bring_forward(&parts, by, now).await;
-            note(&parts, now).await;
+            note(parts, now.plus(by)).await;
+            bring_forward(parts, by, now).await;
+            note(parts, now).await;
             noted = now;
         }
+        is_settled.store(true, Ordering::Relaxed);
         let now = parts.clock.now();
         if now.since(noted) >= NOTED_EVERY && parts.store.commits() != commits {
-            if note(&parts, now).await {
+            if note(parts, now).await {
                 noted = now;
             }
             commits = parts.store.commits();

@@ -85,7 +85,7 @@ pub struct EgressConfig {
     /// The longest body that is sent.
     pub max_request_bytes: usize,
     /// Idle connections kept per host. Few would mean a new handshake for most requests of a
-    /// busy host.
+    /// busy host; each may keep the buffer that its longest answer needed (400 KiB).
     pub max_idle_per_host: usize,
     /// How long an idle connection is kept; less than what common servers grant.
     pub idle_timeout: Duration,
@@ -103,7 +103,7 @@ impl Default for EgressConfig {
             max_response_bytes: 1024 * 1024,
             answers_bytes: 64 * 1024 * 1024,
             max_request_bytes: 1024 * 1024,
-            max_idle_per_host: 1024,
+            max_idle_per_host: 256,
             idle_timeout: Duration::from_secs(50),
         }
     }
