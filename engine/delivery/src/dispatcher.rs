@@ -46,7 +46,7 @@ const REMEMBERED: usize = 100_000;
 
 /// Runs until `stop`.
 pub async fn run(parts: Parts, deliverer: Arc<Deliverer>, tasks: TaskTracker, stop: CancellationToken) {
-    let (news, mut endings) = mpsc::unbounded_channel();
+    let (news, mut heard) = mpsc::unbounded_channel();
     let mut dispatcher = Dispatcher {
         lanes: Lanes::new(parts.limits.in_flight),
         homes: HashMap::new(),
@@ -64,7 +64,7 @@ pub async fn run(parts: Parts, deliverer: Arc<Deliverer>, tasks: TaskTracker, st
             // waits: an old backlog must not go before everybody else for ever.
             dispatcher.lanes.due(connection, due_at.max(now));
         }
-        while let Ok(news) = endings.try_recv() {
+        while let Ok(news) = heard.try_recv() {
             dispatcher.learn(&news, now);
         }
         if dispatcher.round(now).await && !stop.is_cancelled() {
@@ -82,7 +82,7 @@ pub async fn run(parts: Parts, deliverer: Arc<Deliverer>, tasks: TaskTracker, st
             () = stop.cancelled() => return,
             () = parts.store.due().notified() => {}
             () = parts.pacer.room_may_have_grown() => {}
-            news = endings.recv() => {
+            news = heard.recv() => {
                 if let Some(news) = news {
                     dispatcher.learn(&news, parts.clock.now());
                 }
@@ -167,7 +167,8 @@ impl Dispatcher {
             }
         }
         if plans.is_empty() {
-            // Behind those that were called and have no use for it, others may wait for the same room.
+            // Behind those that were called and have no use for it, others may wait for the same room. It
+            // ends: whoever was left out for another reason is not called again.
             return more || (called > 0 && left > 0);
         }
         let requests = plans.iter().map(|plan| plan.request.clone()).collect();

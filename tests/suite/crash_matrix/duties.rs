@@ -2,6 +2,7 @@
 //! forgetting, pruning, giving space back, following a rule.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use heddle_store::stop::{Stop, Work};
 use heddle_tests::api::{Api, id_of, records};
@@ -121,13 +122,7 @@ pub async fn forget(row: &Row) {
     stage.engine.terminate().await;
     assert!(stage.engine.ended().await.success());
     let clock = stage.engine.home().scratch("clock", b"90000000");
-    let tomorrow = settings().with("CLOCK_OFFSET", clock.to_string_lossy());
-    // The start prunes at once; it may listen before it dies.
-    match stage.engine.home().try_serve(row.arm(tomorrow.clone())).await {
-        Ok(mut engine) => row.died(&mut engine).await,
-        Err(log) => row.is_in(&log),
-    }
-    stage.again().await;
+    let tomorrow = die_by(&clock, &mut stage, row).await;
     assert_eq!(stage.history().await, BTreeSet::from([event.clone()]));
     row.allows(&event, stage.ledger()[&event]);
     stage.engine.terminate().await;
@@ -156,13 +151,7 @@ pub async fn prune(row: &Row) {
     assert!(stage.engine.ended().await.success());
     let full = stage.engine.home().database_bytes().len();
     let clock = stage.engine.home().scratch("clock", b"90000000");
-    let tomorrow = settings().with("CLOCK_OFFSET", clock.to_string_lossy());
-    // The start prunes at once; it may listen before it dies.
-    match stage.engine.home().try_serve(row.arm(tomorrow.clone())).await {
-        Ok(mut engine) => row.died(&mut engine).await,
-        Err(log) => row.is_in(&log),
-    }
-    stage.again().await;
+    let tomorrow = die_by(&clock, &mut stage, row).await;
     let is_there = async |api: &Api, event: &str| api.get(&format!("/events/{event}")).await.status == 200;
     assert_eq!(is_there(&stage.api, &event).await, row.stored, "{}", row.why);
     row.allows(&event, stage.ledger()[&event]);
@@ -326,4 +315,16 @@ pub async fn set_back(row: &Row) {
     stage.settled().await;
     assert_eq!(stage.history().await, BTreeSet::from([event.clone()]));
     row.allows(&event, stage.ledger()[&event]);
+}
+
+/// Starts with this clock, a day ahead, and the row's stop; then as before. Returns the settings of that day.
+async fn die_by(clock: &Path, stage: &mut Stage, row: &Row) -> Settings {
+    let tomorrow = settings().with("CLOCK_OFFSET", clock.to_string_lossy());
+    // The start prunes at once; it may listen before it dies.
+    match stage.engine.home().try_serve(row.arm(tomorrow.clone())).await {
+        Ok(mut engine) => row.died(&mut engine).await,
+        Err(log) => row.is_in(&log),
+    }
+    stage.again().await;
+    tomorrow
 }
