@@ -3,6 +3,7 @@
 //! rows are the engine's own, and this file knows of the schema only how it tells ids and times.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -125,6 +126,8 @@ impl Pattern {
             }
         }
         connection.execute_batch("COMMIT")?;
+        // Else the next start would wait until the disk has what was written here.
+        File::open(&self.database)?.sync_all()?;
         let stored = count(&connection, "main", "deliveries")?;
         ensure!(
             stored == copies * self.deliveries,

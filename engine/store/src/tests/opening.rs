@@ -3,7 +3,7 @@
 use heddle_core::connection::{CheckStatus, InactiveReason};
 use heddle_core::delivery::Status;
 use heddle_core::outcome::OutcomeCode;
-use rusqlite::Connection;
+use rusqlite::{Connection, ffi};
 
 use std::collections::BTreeSet;
 
@@ -60,6 +60,93 @@ async fn opening_again_finds_everything_and_changes_nothing() {
         [super::matched_by(&rule)]
     );
     assert_eq!(again.lanes().await.unwrap(), [(rule.connection, NOW)]);
+}
+
+/// What a connection has prepared so far, and how SQLite goes about each.
+fn plans(connection: &Connection) -> rusqlite::Result<Vec<(String, Vec<String>)>> {
+    let mut prepared = Vec::new();
+    #[allow(unsafe_code)]
+    // SAFETY: the statements are the connection's, which nobody else uses meanwhile.
+    unsafe {
+        let database = connection.handle();
+        let mut statement = ffi::sqlite3_next_stmt(database, std::ptr::null_mut());
+        while !statement.is_null() {
+            let sql = std::ffi::CStr::from_ptr(ffi::sqlite3_sql(statement));
+            prepared.push(sql.to_string_lossy().into_owned());
+            statement = ffi::sqlite3_next_stmt(database, statement);
+        }
+    }
+    let plan = |sql: String| {
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+        // The plan is the same whatever the parameters are.
+        let steps = statement.raw_query().mapped(|row| row.get(3));
+        let steps = steps.collect::<Result<Vec<String>, _>>()?;
+        Ok((sql, steps))
+    };
+    prepared.into_iter().map(plan).collect()
+}
+
+#[tokio::test]
+async fn nothing_that_a_start_asks_goes_through_the_history() {
+    let world = World::new();
+    let (_, _, rule) = one_rule(&world).await;
+    world.accept(NOW, [&rule]).await;
+    world.store.set_default_limits(DefaultLimits {
+        workspace: heddle_core::quota::Limits {
+            event_days: Some(1),
+            ..heddle_core::quota::Limits::default()
+        },
+        ..DefaultLimits::default()
+    });
+    world.store.close().await;
+    let store = Store::open(config(world.path())).unwrap();
+    store.set_default_limits(world.store.default_limits());
+    // All that is asked before a start is ready, and by those who begin their work then.
+    store.release_all_leases(NOW, schedule(), 1).await.unwrap();
+    store.ready().await.unwrap();
+    store.expire_leases(NOW, schedule(), 1).await.unwrap();
+    store.lanes().await.unwrap();
+    store.running_replays().await.unwrap();
+    store.left_behind().await.unwrap();
+    store.deleted_workspaces().await.unwrap();
+    store.space().await.unwrap();
+    store.forget_idempotency_keys(NOW).await.unwrap();
+    store.overdue(None, later(3 * 24 * 3_600_000)).await.unwrap();
+    store.reclaim_some().await.unwrap();
+    store.clock_shown().await.unwrap();
+    store.note_clock(NOW).await.unwrap();
+    store
+        .bring_forward(Duration::from_secs(1), NOW, None)
+        .await
+        .unwrap();
+    let mut all = store.read(|connection| Ok(plans(connection)?)).await.unwrap();
+    let writes = store.inner.writer.between(plans).await.unwrap();
+    all.extend(writes);
+    for (part, at_least) in [("deliveries", 4), ("events", 1), ("idempotency_keys", 1)] {
+        let asked = all.iter().filter(|(sql, _)| sql.contains(part)).count();
+        assert!(asked >= at_least, "{part}: {asked} of {all:#?}");
+    }
+    // These have nothing of what has ended: the first of an index is read.
+    let of_what_waits = ["lanes", "forced_lanes", "leases", "lines"];
+    for (sql, steps) in &all {
+        for step in steps {
+            let history = [
+                "deliveries",
+                "events",
+                "attempts",
+                "event_payloads",
+                "idempotency_keys",
+            ];
+            let table = step.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next());
+            let index = step
+                .split("INDEX ")
+                .nth(1)
+                .and_then(|rest| rest.split(' ').next());
+            let goes_through = table.is_some_and(|table| history.contains(&table) || table.len() == 1)
+                && !index.is_some_and(|index| of_what_waits.contains(&index));
+            assert!(!goes_through, "{step} in {sql}");
+        }
+    }
 }
 
 #[tokio::test]
