@@ -3,12 +3,16 @@
 //! No index serves every combination of filters, and one for each would be written again and again
 //! for every event. So a page looks at a bounded number of events, and where few of them fit it has
 //! fewer than it might, perhaps none, with a cursor that leads on. What it costs depends on neither the
-//! filter nor the size of the history.
+//! filter nor the size of the history, nor on the number of workspaces that it is put together from: their
+//! ids are merged, the newest first, before any event is looked at.
+
+use std::collections::BinaryHeap;
+use std::vec::IntoIter;
 
 use heddle_core::delivery::Status;
 use heddle_core::event::DEFAULT_RESOURCE;
 use heddle_core::id::{OrganisationId, WorkspaceId};
-use rusqlite::{Connection, ToSql, params, params_from_iter};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, ToSql, params, params_from_iter};
 
 use crate::error::StoreError;
 use crate::events::{COLUMNS, from_row};
@@ -21,14 +25,22 @@ pub(crate) const LOOKED_AT: usize = 150;
 
 /// With no more workspaces than this, an organization's list that has a filter is put together from
 /// theirs, each of which an index serves.
-const APART: usize = 100;
+pub(crate) const APART: usize = 100;
 
-/// Before all ids, and behind them.
-const FIRST: [u8; 16] = [0; 16];
+/// Behind all ids.
 const LAST: [u8; 16] = [0xff; 16];
 
+/// What a page has cost.
+#[derive(Debug, Default)]
+pub(crate) struct Looked {
+    /// Events that were read.
+    pub events: usize,
+    /// Ids that were read from an index.
+    pub ids: usize,
+}
+
 /// The events that the filter lets through, the newest first. Looks at `most`, or at as many as fill
-/// the page of each workspace if that is more.
+/// the page if that is more.
 pub(crate) fn list(
     connection: &Connection,
     reach: &Reach,
@@ -36,55 +48,152 @@ pub(crate) fn list(
     page: &Page,
     most: usize,
 ) -> Result<PageOf<EventRecord>, StoreError> {
-    let behind = page::parse::<[u8; 16]>(page.cursor.as_deref())?.unwrap_or(LAST);
-    let parts = parts(connection, reach, filter)?;
-    // The one too many shows that another page follows.
-    let wanted = page.limit.saturating_add(1);
-    let most = (most / parts.len().max(1)).max(wanted);
-    let mut records = Vec::new();
-    let (mut floor, mut complete_to) = (FIRST, None);
-    for part in &parts {
-        let query = query(&reach.organisation, part, &behind, &floor);
-        let stopped_at = look(connection, query, wanted, most, &mut records)?;
-        complete_to = complete_to.max(stopped_at);
-        records.sort_by_key(|record: &EventRecord| std::cmp::Reverse(record.id));
-        records.truncate(wanted);
-        if records.len() == wanted {
-            floor = records.last().map_or(FIRST, |record| *record.id.as_bytes());
-        }
-    }
-    // What lies further back was not looked at in every part.
-    records.retain(|record| complete_to.is_none_or(|to| *record.id.as_bytes() >= to));
-    let mut found = page::page(records, page.limit, |record| *record.id.as_bytes());
-    if found.next_cursor.is_none() {
-        found.next_cursor = complete_to.map(page::cursor);
-    }
-    Ok(found)
+    Ok(look(connection, reach, filter, page, most)?.0)
 }
 
-/// Adds what fits; returns the event at which it stopped looking, `None` when it looked at all.
-fn look(
+pub(crate) fn look(
     connection: &Connection,
-    (sql, values): (String, Vec<&dyn ToSql>),
-    wanted: usize,
+    reach: &Reach,
+    filter: &EventFilter,
+    page: &Page,
     most: usize,
-    records: &mut Vec<EventRecord>,
-) -> Result<Option<[u8; 16]>, StoreError> {
-    let mut statement = connection.prepare_cached(&sql)?;
-    let fits = statement.column_count() - 1;
-    let mut rows = statement.query(params_from_iter(values))?;
-    let (mut found, mut looked) = (0, 0);
-    while let Some(row) = rows.next()? {
-        looked += 1;
-        if row.get::<_, Option<bool>>(fits)? == Some(true) {
-            found += 1;
-            records.push(from_row(row)?);
+) -> Result<(PageOf<EventRecord>, Looked), StoreError> {
+    let behind = page::parse::<[u8; 16]>(page.cursor.as_deref())?.unwrap_or(LAST);
+    let parts = parts(connection, reach, filter)?;
+    let mut looked = Looked::default();
+    let (mut records, mut stopped_at) = (Vec::new(), None);
+    // The one too many shows that another page follows.
+    let wanted = page.limit.saturating_add(1);
+    let most = most.max(wanted);
+    if let Some(any) = parts.first() {
+        // They differ in their workspace alone.
+        let mut index = Index::of(connection, any, wanted.div_ceil(parts.len()))?;
+        let mut rows = Rows::of(connection, any)?;
+        let mut ahead: Vec<Ahead<'_>> = parts
+            .iter()
+            .map(|part| {
+                Ahead::new(
+                    part.workspace
+                        .as_ref()
+                        .map_or(reach.organisation.as_bytes(), WorkspaceId::as_bytes),
+                    behind,
+                )
+            })
+            .collect();
+        let mut heads = BinaryHeap::with_capacity(ahead.len());
+        for (n, part) in ahead.iter_mut().enumerate() {
+            heads.extend(part.next(&mut index)?.map(|id| (id, n)));
         }
-        if found == wanted || looked == most {
-            return Ok(Some(row.get(0)?));
+        let mut last = None;
+        while let Some((id, n)) = heads.pop() {
+            if looked.events == most {
+                stopped_at = last;
+                break;
+            }
+            looked.events += 1;
+            last = Some(id);
+            records.extend(rows.fitting(id)?);
+            if records.len() == wanted {
+                break;
+            }
+            heads.extend(ahead[n].next(&mut index)?.map(|id| (id, n)));
+        }
+        looked.ids = index.read;
+    }
+    let mut found = page::page(records, page.limit, |record| *record.id.as_bytes());
+    if found.next_cursor.is_none() {
+        found.next_cursor = stopped_at.map(page::cursor);
+    }
+    Ok((found, looked))
+}
+
+/// The ids of a part of the list, the newest first: some at a time, as they are needed.
+struct Ahead<'a> {
+    /// The workspace or the organization.
+    scope: &'a [u8; 16],
+    known: IntoIter<[u8; 16]>,
+    behind: [u8; 16],
+    ends: bool,
+}
+
+impl<'a> Ahead<'a> {
+    fn new(scope: &'a [u8; 16], behind: [u8; 16]) -> Self {
+        Self {
+            scope,
+            known: Vec::new().into_iter(),
+            behind,
+            ends: false,
         }
     }
-    Ok(None)
+
+    fn next(&mut self, index: &mut Index<'_>) -> rusqlite::Result<Option<[u8; 16]>> {
+        if self.known.as_slice().is_empty() && !self.ends {
+            let found = index.some(self.scope, &self.behind)?;
+            self.ends = found.len() < index.many;
+            self.known = found.into_iter();
+        }
+        let next = self.known.next();
+        self.behind = next.unwrap_or(self.behind);
+        Ok(next)
+    }
+}
+
+/// The index that serves a filter. No event is read for what it tells.
+struct Index<'a> {
+    statement: CachedStatement<'a>,
+    served: Vec<&'a dyn ToSql>,
+    /// How many ids are read at a time.
+    many: usize,
+    read: usize,
+}
+
+impl<'a> Index<'a> {
+    fn of(connection: &'a Connection, part: &'a EventFilter, many: usize) -> rusqlite::Result<Self> {
+        let (sql, served) = ids(part);
+        Ok(Self {
+            statement: connection.prepare_cached(&sql)?,
+            served,
+            many,
+            read: 0,
+        })
+    }
+
+    fn some(&mut self, scope: &[u8; 16], behind: &[u8; 16]) -> rusqlite::Result<Vec<[u8; 16]>> {
+        let most = i64::try_from(self.many).unwrap_or(i64::MAX);
+        let mut values: Vec<&dyn ToSql> = vec![scope];
+        values.extend(self.served.iter().copied());
+        values.extend([behind as &dyn ToSql, &most]);
+        let rows = self
+            .statement
+            .query_map(params_from_iter(values), |row| row.get(0))?;
+        let found = rows.collect::<Result<Vec<_>, _>>()?;
+        self.read += found.len();
+        Ok(found)
+    }
+}
+
+/// The events themselves, each held against the whole filter: it may have changed since its id was read.
+struct Rows<'a> {
+    statement: CachedStatement<'a>,
+    values: Vec<&'a dyn ToSql>,
+}
+
+impl<'a> Rows<'a> {
+    fn of(connection: &'a Connection, part: &'a EventFilter) -> rusqlite::Result<Self> {
+        let (sql, values) = row(part);
+        Ok(Self {
+            statement: connection.prepare_cached(&sql)?,
+            values,
+        })
+    }
+
+    fn fitting(&mut self, id: [u8; 16]) -> rusqlite::Result<Option<EventRecord>> {
+        let mut values: Vec<&dyn ToSql> = self.values.clone();
+        values.push(&id);
+        self.statement
+            .query_row(params_from_iter(values), from_row)
+            .optional()
+    }
 }
 
 /// The filter, narrowed to what is within reach: one for each workspace where that lets an index
@@ -166,40 +275,29 @@ fn index_for(filter: &EventFilter) -> &'static str {
     }
 }
 
-/// What an index serves narrows the query; the rest is told of each row, in the last column, so that
-/// rows that do not fit are counted. The literals let the partial indexes serve it.
-pub(crate) fn query<'a>(
-    organisation: &'a OrganisationId,
-    filter: &'a EventFilter,
-    behind: &'a [u8; 16],
-    floor: &'a [u8; 16],
-) -> (String, Vec<&'a dyn ToSql>) {
-    let index = index_for(filter);
-    let (mut served, mut fits, mut keys, mut values) = (String::new(), String::new(), Vec::new(), Vec::new());
-    let mut narrow = |serves: &str, condition: &str, value: Option<&'a dyn ToSql>| {
-        let (text, list) = if index == serves {
-            (&mut served, &mut keys)
-        } else {
-            (&mut fits, &mut values)
-        };
-        text.push_str(" AND ");
-        text.push_str(condition);
-        list.extend(value);
+/// A condition of a filter, and the index that serves it, if one does.
+struct Condition<'a> {
+    served_by: &'static str,
+    sql: String,
+    value: Option<&'a dyn ToSql>,
+}
+
+/// The literals let the partial indexes serve it.
+fn conditions(filter: &EventFilter) -> Vec<Condition<'_>> {
+    let mut all = Vec::new();
+    let mut add = |served_by, sql: &str, value| {
+        all.push(Condition {
+            served_by,
+            sql: sql.to_owned(),
+            value,
+        });
     };
-    match &filter.workspace {
-        Some(workspace) => narrow(index, "workspace = ?", Some(workspace.as_bytes())),
-        None => {
-            narrow(index, "organisation = ?", Some(organisation.as_bytes()));
-            let live = "EXISTS (SELECT 1 FROM live_workspaces w WHERE w.id = events.workspace)";
-            narrow("", live, None);
-        }
-    }
     if let Some(event) = &filter.event {
-        narrow("events_by_name", "event = ?", Some(event));
+        add("events_by_name", "event = ?", Some(event as &dyn ToSql));
     }
     match &filter.resource {
-        Some(resource) if resource == DEFAULT_RESOURCE => narrow("", "resource = ?", Some(resource)),
-        Some(resource) => narrow(
+        Some(resource) if resource == DEFAULT_RESOURCE => add("", "resource = ?", Some(resource)),
+        Some(resource) => add(
             "events_by_resource",
             "resource <> 'global' AND resource = ?",
             Some(resource),
@@ -207,22 +305,52 @@ pub(crate) fn query<'a>(
         None => {}
     }
     if let Some(resource_id) = &filter.resource_id {
-        narrow("events_by_resource_id", "resource_id = ?", Some(resource_id));
+        add("events_by_resource_id", "resource_id = ?", Some(resource_id));
     }
     match &filter.status {
-        Some(Status::Completed) => narrow("", "status = 'completed'", None),
+        Some(Status::Completed) => add("", "status = 'completed'", None),
         Some(status) => {
-            let condition = format!("status <> 'completed' AND status = '{}'", status.as_str());
-            narrow("events_by_status", &condition, None);
+            let sql = format!("status <> 'completed' AND status = '{}'", status.as_str());
+            add("events_by_status", &sql, None);
         }
         None => {}
     }
+    all
+}
+
+/// The next ids of a part, from the index alone: takes its scope, the values, behind which id, and how many.
+pub(crate) fn ids(part: &EventFilter) -> (String, Vec<&dyn ToSql>) {
+    let index = index_for(part);
+    let scope = if part.workspace.is_some() {
+        "workspace"
+    } else {
+        "organisation"
+    };
+    let (mut served, mut values) = (String::new(), Vec::new());
+    for condition in conditions(part) {
+        if condition.served_by == index {
+            served.push_str(" AND ");
+            served.push_str(&condition.sql);
+            values.extend(condition.value);
+        }
+    }
     let sql = format!(
-        "SELECT {COLUMNS}, 1{fits} FROM events INDEXED BY {index} WHERE 1{served}
-         AND id < ? AND id > ? ORDER BY id DESC"
+        "SELECT id FROM events INDEXED BY {index} WHERE {scope} = ?{served} AND id < ? ORDER BY id DESC LIMIT ?"
     );
-    values.extend(keys);
-    values.push(behind);
-    values.push(floor);
+    (sql, values)
+}
+
+/// An event, if it fits: takes the values and its id.
+pub(crate) fn row(part: &EventFilter) -> (String, Vec<&dyn ToSql>) {
+    let (mut fits, mut values) = (String::new(), Vec::new());
+    for condition in conditions(part) {
+        fits.push_str(&condition.sql);
+        fits.push_str(" AND ");
+        values.extend(condition.value);
+    }
+    if part.workspace.is_none() {
+        fits.push_str("EXISTS (SELECT 1 FROM live_workspaces w WHERE w.id = events.workspace) AND ");
+    }
+    let sql = format!("SELECT {COLUMNS} FROM events WHERE {fits}id = ?");
     (sql, values)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use heddle_core::delivery::Status;
 
 use super::*;
-use crate::event_lists::{list, query};
+use crate::event_lists::{APART, LOOKED_AT, Looked, ids, list, look, row};
 
 #[tokio::test]
 async fn paging_neither_skips_nor_doubles_while_events_arrive() {
@@ -161,23 +161,25 @@ async fn every_filter_is_served_by_an_index_in_the_order_of_the_list() {
     let world = World::new();
     let tenant = world.tenant("Academy").await;
     for (filter, index) in filters(tenant.workspace) {
-        let plan = world
+        let plans = world
             .query(move |connection| {
-                let (sql, values) = query(&tenant.organisation, &filter, &[9; 16], &[1; 16]);
-                let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
-                let rows =
-                    statement.query_map(rusqlite::params_from_iter(values), |row| row.get::<_, String>(3))?;
-                rows.collect::<Result<Vec<_>, _>>()
+                let plan = |sql: &str| {
+                    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+                    let steps = statement.raw_query().mapped(|row| row.get::<_, String>(3));
+                    steps.collect::<Result<Vec<_>, _>>()
+                };
+                Ok([plan(&ids(&filter).0)?, plan(&row(&filter).0)?])
             })
             .await;
-        // Beside it, each event's workspace is looked up by its key.
-        let looks_up = |step: &&String| step.contains("PRIMARY KEY") || step.contains("SUBQUERY");
-        assert_eq!(plan.iter().skip(1).find(|step| !looks_up(step)), None, "{plan:?}");
-        let served = ["SEARCH", index, "id>? AND id<?"];
+        let [ids, row] = plans;
+        let served = ["SEARCH", "COVERING INDEX", index, "id<?"];
         assert!(
-            served.iter().all(|part| plan[0].contains(part)),
-            "{index}: {plan:?}"
+            ids.len() == 1 && served.iter().all(|part| ids[0].contains(part)),
+            "{index}: {ids:?}"
         );
+        // An event by its id, and beside it its workspace by the key.
+        let looks_up = |step: &&String| step.contains("PRIMARY KEY") || step.contains("SUBQUERY");
+        assert_eq!(row.iter().find(|step| !looks_up(step)), None, "{row:?}");
     }
 }
 
@@ -285,6 +287,119 @@ async fn walk(
         if cursor.is_none() {
             return (found, short);
         }
+    }
+}
+
+/// Reads all pages of a list; returns what each has found, and what it looked at.
+async fn costs(world: &World, reach: &Reach, filter: &EventFilter, limit: usize) -> Vec<(usize, Looked)> {
+    let (mut costs, mut cursor) = (Vec::new(), None);
+    loop {
+        let (reach, filter, page) = (reach.clone(), filter.clone(), Page { limit, cursor });
+        let (read, looked) = world
+            .query(move |connection| Ok(look(connection, &reach, &filter, &page, LOOKED_AT).unwrap()))
+            .await;
+        costs.push((read.records.len(), looked));
+        cursor = read.next_cursor;
+        if cursor.is_none() {
+            return costs;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_looks_at_as_many_events_whatever_the_number_of_workspaces() {
+    let world = World::new();
+    let tenant = world.tenant("Academy").await;
+    let mut workspaces = vec![tenant.workspace];
+    for n in 1..APART {
+        workspaces.push(world.workspace(tenant.organisation, &format!("{n}")).await);
+    }
+    // Every name is with every id but the one that is asked for.
+    for n in 0..600u64 {
+        let event = Event {
+            event: "a".into(),
+            resource: "course".into(),
+            resource_id: Some("1".into()),
+            ..world.event(workspaces[n as usize % 4], later(n))
+        };
+        world
+            .store
+            .accept_events(vec![world.acceptance(event, [])])
+            .await
+            .unwrap();
+    }
+    let filter = |event: &str| EventFilter {
+        event: Some(event.into()),
+        resource_id: Some("1".into()),
+        ..EventFilter::default()
+    };
+    let all = Reach::from(tenant.organisation);
+    let four = Reach {
+        workspaces: Some(workspaces[..4].into()),
+        ..all.clone()
+    };
+    for (reach, places) in [(&four, 4), (&all, APART)] {
+        for (name, limit, fit) in [
+            ("absent", 100, 0),
+            ("a", 100, 100),
+            ("absent", 1, 0),
+            ("a", 200, 200),
+        ] {
+            let pages = costs(&world, reach, &filter(name), limit).await;
+            let most = LOOKED_AT.max(limit + 1);
+            for (n, (found, looked)) in pages.iter().enumerate() {
+                let is_last = n + 1 == pages.len();
+                assert!(
+                    *found == fit || is_last && *found <= fit,
+                    "{name} {limit}: {found}"
+                );
+                assert!(looked.events <= most, "{name} {limit}: {looked:?}");
+                // What is read ahead in each, and what took the place of what was looked at.
+                assert!(
+                    looked.ids <= 2 * (limit + 1 + places) + most,
+                    "{name} {limit}: {looked:?}"
+                );
+            }
+            // All that is looked at is behind the page: nothing is looked at twice.
+            if fit == 0 {
+                assert_eq!(pages.len(), 600usize.div_ceil(most), "{name} {limit}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_organization_with_more_workspaces_than_are_merged_is_looked_at_no_longer() {
+    let world = World::new();
+    let tenant = world.tenant("Academy").await;
+    let mut last = tenant.workspace;
+    for n in 0..=APART {
+        last = world.workspace(tenant.organisation, &format!("{n}")).await;
+    }
+    for n in 0..400 {
+        let workspace = if n % 100 == 7 { last } else { tenant.workspace };
+        let event = Event {
+            event: if workspace == last { "rare" } else { "a" }.into(),
+            ..world.event(workspace, later(n))
+        };
+        world
+            .store
+            .accept_events(vec![world.acceptance(event, [])])
+            .await
+            .unwrap();
+    }
+    let rare = EventFilter {
+        event: Some("rare".into()),
+        ..EventFilter::default()
+    };
+    let pages = costs(&world, &tenant.organisation.into(), &rare, 3).await;
+    assert_eq!(pages.iter().map(|(found, _)| found).sum::<usize>(), 4);
+    assert!(pages.len() > 1);
+    for (_, looked) in &pages {
+        assert!(
+            looked.events <= LOOKED_AT && looked.ids <= LOOKED_AT + 4,
+            "{looked:?}"
+        );
     }
 }
 
