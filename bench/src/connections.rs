@@ -1,4 +1,5 @@
-//! What a delivery costs when the workspace has many connections: each event goes to the next one.
+//! What a delivery costs when the workspace has many connections: each event goes to the next one. First
+//! those of different accounts, as those of different customers are, then as many of one account.
 
 use std::time::{Duration, Instant};
 
@@ -44,17 +45,40 @@ impl Point {
 /// Runs the group.
 pub async fn run(bench: &mut Bench) -> Result<()> {
     let sizes: &[u32] = if bench.quick { &QUICK } else { &SIZES };
-    let events = if bench.quick { QUICK_ROUND } else { ROUND };
     let home = Home::new(&bench.program, &bench.folder)?;
     let mut engine = Engine::start(&home).await?;
-    let workspace = engine.tenant("Connections").await?;
+    let own = points(bench, &mut engine, "Accounts", sizes, |hook, made| {
+        // The receiver tells hooks apart by the last digit.
+        format!("{hook}?tenant={made}&hook=0")
+    })
+    .await?;
+    let most = &sizes[sizes.len() - 1..];
+    let shared = points(bench, &mut engine, "One account", most, |hook, _| hook.to_owned()).await?;
+    engine.stop()?;
+    report(bench, &own, &shared);
+    Ok(())
+}
+
+/// Measures at each size, in a workspace of its own. `url` makes a connection's from that of the hook:
+/// connections with the same settings share an account.
+async fn points(
+    bench: &mut Bench,
+    engine: &mut Engine<'_>,
+    name: &str,
+    sizes: &[u32],
+    url: impl Fn(&str, u32) -> String,
+) -> Result<Vec<Point>> {
+    let events = if bench.quick { QUICK_ROUND } else { ROUND };
+    let workspace = engine.tenant(name).await?;
+    let hook = bench.receiver.url(0);
     let mut points = Vec::new();
     let mut made = 0;
     for size in sizes {
         let started = Instant::now();
         while made < *size {
-            let name = format!("Hook {made}");
-            let connection = engine.webhook(&workspace, &name, &bench.receiver.url(0)).await?;
+            let connection = engine
+                .webhook(&workspace, &format!("Hook {made}"), &url(&hook, made))
+                .await?;
             engine
                 .rule(&workspace, &connection, "send_webhook", &kind(made))
                 .await?;
@@ -68,8 +92,8 @@ pub async fn run(bench: &mut Bench) -> Result<()> {
         let (mut cpu, mut rate) = (Vec::new(), Vec::new());
         for lap in 0..=LAPS {
             let plan = Plan {
-                name: &format!("{size} connections"),
-                target: Target::Engine(&engine),
+                name: &format!("{name}, {size} connections"),
+                target: Target::Engine(engine),
                 template: &template,
                 hooks: 1,
                 capacity: events,
@@ -92,19 +116,17 @@ pub async fn run(bench: &mut Bench) -> Result<()> {
         };
         eprint!("\r");
         bench.say(&format!(
-            "{size} connections (the last made in {} s): {} deliveries/s, {} s of processor for 10,000",
+            "{name}, {size} connections (the last made in {} s): {} deliveries/s, {} s of processor for 10,000",
             number(took.as_secs_f64()),
             point.rate(),
             point.cpu()
         ));
         points.push(point);
     }
-    engine.stop()?;
-    report(bench, &points);
-    Ok(())
+    Ok(points)
 }
 
-fn report(bench: &mut Bench, points: &[Point]) {
+fn report(bench: &mut Bench, points: &[Point], shared: &[Point]) {
     let (Some(first), Some(last)) = (points.first(), points.last()) else {
         return;
     };
@@ -123,6 +145,15 @@ fn report(bench: &mut Bench, points: &[Point]) {
         Some(last.rate().median / first.rate().median),
         "flat",
     );
+    for point in shared {
+        bench.report.row(
+            &format!("{many} connections of one account: engine processor time for 10,000 deliveries"),
+            format!("{} s, {}/s", point.cpu(), point.rate()),
+            format!("{} s with as many accounts", last.cpu()),
+            Some(point.cpu().median / last.cpu().median),
+            "–",
+        );
+    }
     bench.report.row(
         &format!("{many} connections: memory"),
         format!(
@@ -159,12 +190,13 @@ fn report(bench: &mut Bench, points: &[Point]) {
         true,
     );
     bench.report.drawing("connections", drawn);
-    let raw: Vec<Value> = points
-        .iter()
-        .map(|point| {
+    let raw = |points: &[Point]| -> Vec<Value> {
+        let raw = |point: &Point| {
             json!({"connections": point.connections, "cpu_for_10_000": point.cpu, "deliveries_per_second": point.rate,
                 "resident_kib": point.memory.resident, "peak_kib": point.memory.peak})
-        })
-        .collect();
-    bench.report.raw("connections", raw.into());
+        };
+        points.iter().map(raw).collect()
+    };
+    let raw = json!({"of different accounts": raw(points), "of one account": raw(shared)});
+    bench.report.raw("connections", raw);
 }

@@ -26,6 +26,8 @@ mod duties;
 enum Scene {
     /// Two events are emitted and arrive; the place is reached with the third.
     Emit,
+    /// The same, of deliveries that wait a moment before they are due.
+    EmitLater,
     /// Sixteen callers emit until it dies.
     EmitAtOnce,
     /// A request is under way when the process is killed; the place is reached by the next start.
@@ -78,6 +80,7 @@ const fn row(
 }
 
 const EMIT: (Scene, usize) = (Scene::Emit, 3);
+const EMIT_LATER: (Scene, usize) = (Scene::EmitLater, 3);
 
 /// In the order of an event's life, then what else writes.
 const ROWS: &[Row] = &[
@@ -101,7 +104,14 @@ const ROWS: &[Row] = &[
         EMIT,
         true,
         1..=1,
-        "stored, and not begun: nobody knew of it yet",
+        "stored and claimed, and not begun; the start takes the lease back",
+    ),
+    row(
+        Stop::AfterCommit(Work::Accept),
+        EMIT_LATER,
+        true,
+        1..=1,
+        "stored, and not claimed: nobody knew of it yet",
     ),
     row(
         Stop::BeforeAnswer,
@@ -112,14 +122,14 @@ const ROWS: &[Row] = &[
     ),
     row(
         Stop::BeforeCommit(Work::Claim),
-        EMIT,
+        EMIT_LATER,
         true,
         1..=1,
         "it was not claimed",
     ),
     row(
         Stop::AfterCommit(Work::Claim),
-        EMIT,
+        EMIT_LATER,
         true,
         1..=1,
         "claimed; the start takes the lease back",
@@ -349,7 +359,8 @@ async fn whatever_the_place_at_which_it_dies_nothing_acknowledged_is_lost_or_stu
 
 async fn run(row: &'static Row) {
     match row.scene {
-        Scene::Emit => emit(row).await,
+        Scene::Emit => emit(row, settings()).await,
+        Scene::EmitLater => emit(row, settings().retrying("20ms,20ms,20ms,20ms")).await,
         Scene::EmitAtOnce => emit_at_once(row).await,
         Scene::StartAgain => start_again(row).await,
         Scene::Migrate => migrate(row).await,
@@ -499,8 +510,8 @@ impl Stage {
     }
 }
 
-async fn emit(row: &Row) {
-    let mut stage = Stage::set(row.arm(settings())).await;
+async fn emit(row: &Row, settings: Settings) {
+    let mut stage = Stage::set(row.arm(settings)).await;
     let mut before = BTreeSet::new();
     for _ in 1..row.time {
         let event = stage.emit().await.expect("it does not die yet");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use heddle_core::delivery::State;
 use heddle_core::event::Event;
-use heddle_core::id::{DeliveryId, EventId};
+use heddle_core::id::{ConnectionId, DeliveryId, EventId};
 use heddle_core::retry::Schedule;
 use heddle_core::time::{Clock, Timestamp};
 use heddle_store::{Acceptance, Emission, NewDelivery, Store, StoreConfig, Synchronous};
@@ -68,6 +68,8 @@ async fn accept(
                     rule: rule.parse().expect("an id"),
                     state: State::new(at, &Schedule::default(), 1),
                     ordering_key: None,
+                    connection: ConnectionId::from_bytes([0; 16]),
+                    leased_until: None,
                 })
                 .into_iter()
                 .collect();

@@ -10,19 +10,15 @@ use futures::future::join_all;
 use heddle_core::connection::Connection;
 use heddle_core::id::{ConnectionId, WorkspaceId};
 use heddle_core::time::Timestamp;
-use heddle_store::{ClaimRequest, Claimed, LaneClaim, StoreError};
-use tokio::sync::mpsc;
+use heddle_store::{ClaimRequest, LaneClaim, StoreError};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::Parts;
 use crate::circuit::Leave;
-use crate::deliverer::Deliverer;
-use crate::destinations::Trip;
-use crate::lane::{Lanes, Turn, Wait};
+use crate::desk::Desk;
+use crate::lane::{Turn, Wait};
 use crate::pace::Key;
 use crate::pacer::Account;
-use crate::sign::Sign;
 
 /// After a claim that failed, or that found nothing where something was due.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -45,48 +41,29 @@ const STRANGERS: usize = 64;
 const REMEMBERED: usize = 100_000;
 
 /// Runs until `stop`.
-pub async fn run(parts: Parts, deliverer: Arc<Deliverer>, tasks: TaskTracker, stop: CancellationToken) {
-    let (news, mut heard) = mpsc::unbounded_channel();
+pub(crate) async fn run(parts: Parts, desk: Arc<Desk>, stop: CancellationToken) {
     let mut dispatcher = Dispatcher {
-        lanes: Lanes::new(parts.limits.in_flight),
         homes: HashMap::new(),
         crowded: HashMap::new(),
         looked: HashMap::new(),
         parts: parts.clone(),
-        deliverer,
-        tasks,
-        news,
+        desk: Arc::clone(&desk),
     };
     loop {
         let now = parts.clock.now();
-        for (connection, due_at) in parts.store.due().take() {
-            // Lanes that are due take turns in the order in which they asked, not by the age of what
-            // waits: an old backlog must not go before everybody else for ever.
-            dispatcher.lanes.due(connection, due_at.max(now));
-        }
-        while let Ok(news) = heard.try_recv() {
-            dispatcher.learn(&news, now);
-        }
+        dispatcher.take_down(now);
         if dispatcher.round(now).await && !stop.is_cancelled() {
             continue;
         }
-        let sleep = dispatcher
-            .lanes
-            .next()
-            .filter(|_| !dispatcher.lanes.is_full())
-            .map_or(LONGEST_SLEEP, |due| {
-                due.since(parts.clock.now()).min(LONGEST_SLEEP)
-            });
+        let sleep = dispatcher.desk.next().map_or(LONGEST_SLEEP, |due| {
+            due.since(parts.clock.now()).min(LONGEST_SLEEP)
+        });
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
             () = parts.store.due().notified() => {}
             () = parts.pacer.room_may_have_grown() => {}
-            news = heard.recv() => {
-                if let Some(news) = news {
-                    dispatcher.learn(&news, parts.clock.now());
-                }
-            }
+            () = desk.room_has_grown() => {}
             () = tokio::time::sleep(sleep) => {}
         }
     }
@@ -94,10 +71,7 @@ pub async fn run(parts: Parts, deliverer: Arc<Deliverer>, tasks: TaskTracker, st
 
 struct Dispatcher {
     parts: Parts,
-    deliverer: Arc<Deliverer>,
-    tasks: TaskTracker,
-    news: mpsc::UnboundedSender<News>,
-    lanes: Lanes,
+    desk: Arc<Desk>,
     /// Whose each connection is: that never changes.
     homes: HashMap<ConnectionId, WorkspaceId>,
     /// The accounts for whose room lanes wait.
@@ -117,34 +91,14 @@ struct Plan {
     held_until: Option<Timestamp>,
 }
 
-/// What becomes of a claimed delivery.
-enum News {
-    /// Its destination is done with it, and does as the sign says.
-    Answered {
-        connection: ConnectionId,
-        trip: Option<Trip>,
-        sign: Sign,
-    },
-    /// It is recorded.
-    Ended { connection: ConnectionId },
-}
-
 impl Dispatcher {
-    fn learn(&mut self, news: &News, now: Timestamp) {
-        match news {
-            News::Answered {
-                connection,
-                trip,
-                sign,
-            } => {
-                self.lanes.answered(*connection);
-                if let Some(trip) = trip
-                    && self.parts.pacer.destinations().ended(trip, *sign, now)
-                {
-                    self.lanes.due(*connection, now);
-                }
-            }
-            News::Ended { connection } => self.lanes.ended(*connection),
+    /// Takes what the store has written off its board.
+    fn take_down(&mut self, now: Timestamp) {
+        let mut places = self.desk.places();
+        for (connection, due_at) in self.parts.store.due().take() {
+            // Lanes that are due take turns in the order in which they asked, not by the age of what
+            // waits: an old backlog must not go before everybody else for ever.
+            places.lanes.due(connection, due_at.max(now));
         }
     }
 
@@ -153,16 +107,16 @@ impl Dispatcher {
     async fn round(&mut self, now: Timestamp) -> bool {
         let more = self.arrive(now).await;
         let called = self.begin();
-        let (mut plans, mut planned, mut left) = (Vec::new(), HashMap::new(), 0);
-        while let Some(turn) = self.lanes.turn() {
-            match self.plan(turn, &mut planned, now).await {
+        let (mut plans, mut left) = (Vec::new(), 0);
+        while let Some(turn) = self.desk.turn() {
+            match self.plan(turn, now).await {
                 Ok(plan) => {
-                    self.lanes.ask(turn.connection, plan.request.limit);
+                    self.desk.places().lanes.ask(turn.connection, plan.request.limit);
                     plans.push(plan);
                 }
                 Err(wait) => {
                     left += usize::from(!matches!(wait, Wait::Account(_) | Wait::Round));
-                    self.lanes.pass(turn.connection, wait);
+                    self.desk.places().lanes.pass(turn.connection, wait);
                 }
             }
         }
@@ -179,11 +133,13 @@ impl Dispatcher {
             match claim {
                 Ok(claim) => self.hand_out(plan, claim, now),
                 Err(Postponed(pause)) => {
-                    let connection = plan.request.connection;
-                    self.lanes.claimed(connection, 0, Some(now.plus(pause)));
+                    let (connection, again) = (plan.request.connection, now.plus(pause));
+                    self.desk.places().lanes.claimed(connection, 0, Some(again));
                 }
             }
         }
+        // What was claimed of them is counted by the pacer now.
+        self.desk.places().planned.clear();
         true
     }
 
@@ -195,15 +151,16 @@ impl Dispatcher {
                 .get(key)
                 .map_or(1, |account| pacer.room(account, 0).deliveries)
         };
-        let called = self.lanes.begin(room);
-        let lanes = &self.lanes;
-        self.crowded.retain(|key, _| lanes.is_crowded(key));
+        let mut places = self.desk.places();
+        places.planned.clear();
+        let called = places.lanes.begin(room);
+        self.crowded.retain(|key, _| places.lanes.is_crowded(key));
         called
     }
 
     /// Lets lanes that are due get in line, each with those of its workspace. Whether more wait to.
     async fn arrive(&mut self, now: Timestamp) -> bool {
-        let strangers = self.lanes.arrive(now, STRANGERS);
+        let strangers = self.desk.places().lanes.arrive(now, STRANGERS);
         let more = strangers.len() == STRANGERS;
         if self.homes.len() > REMEMBERED {
             self.homes.clear();
@@ -211,7 +168,7 @@ impl Dispatcher {
         let mut unknown = Vec::new();
         for connection in strangers {
             match self.homes.get(&connection) {
-                Some(workspace) => self.lanes.place(connection, *workspace),
+                Some(workspace) => self.desk.places().lanes.place(connection, *workspace),
                 None => unknown.push(connection),
             }
         }
@@ -224,12 +181,16 @@ impl Dispatcher {
             match found {
                 Ok(Some(found)) => {
                     self.homes.insert(connection, found.workspace);
-                    self.lanes.place(connection, found.workspace);
+                    self.desk.places().lanes.place(connection, found.workspace);
                 }
                 // One that is gone has a claim to say so.
-                Ok(None) => self.lanes.place(connection, WorkspaceId::from_bytes([0; 16])),
+                Ok(None) => {
+                    let nobody = WorkspaceId::from_bytes([0; 16]);
+                    self.desk.places().lanes.place(connection, nobody);
+                }
                 Err(error) => {
-                    self.lanes.pass(connection, unreadable(connection, &error, now));
+                    let wait = unreadable(connection, &error, now);
+                    self.desk.places().lanes.pass(connection, wait);
                 }
             }
         }
@@ -238,18 +199,13 @@ impl Dispatcher {
 
     /// How much of a lane to claim: as much as the connection may have under way, as its account has
     /// turns for soon, and as its destination is up to.
-    async fn plan(
-        &mut self,
-        turn: Turn,
-        planned: &mut HashMap<Key, usize>,
-        now: Timestamp,
-    ) -> Result<Plan, Wait> {
+    async fn plan(&mut self, turn: Turn, now: Timestamp) -> Result<Plan, Wait> {
         let id = turn.connection;
         let found = match self.parts.store.connection_for_delivery(id).await {
             Ok(found) => found,
             Err(error) => return Err(unreadable(id, &error, now)),
         };
-        let in_flight = self.lanes.in_flight_of(id);
+        let in_flight = self.desk.places().lanes.in_flight_of(id);
         let pacer = self.parts.pacer.clone();
         let account = found.as_ref().and_then(|connection| {
             let plugin = self.parts.plugins.get(&connection.kind)?;
@@ -270,10 +226,12 @@ impl Dispatcher {
             // One that cannot be delivered is taken to say so.
             None => usize::from(in_flight == 0),
             Some(account) => {
+                let mut places = self.desk.places();
                 let room = pacer.room(account, in_flight);
-                let others = planned.entry(account.key()).or_default();
+                let others = places.planned.entry(account.key()).or_default();
                 let limit = room.deliveries.saturating_sub(*others).min(most);
                 *others += limit;
+                drop(places);
                 match room.again_in {
                     _ if limit > 0 => limit,
                     Some(wait) => return Err(Wait::Until(now.plus(wait + ROUNDED))),
@@ -337,61 +295,15 @@ impl Dispatcher {
             // Behind the lanes that have not had this turn.
             (None, other) => other.map(|due| due.max(now)),
         };
-        self.lanes.claimed(plan.request.connection, taken, next_due);
+        let connection = plan.request.connection;
+        self.desk.places().lanes.claimed(connection, taken, next_due);
         for claimed in claim.claimed {
-            self.set_out(plan, claimed);
+            let (connection, forced) = (plan.connection.as_deref(), claimed.state.forced);
+            let seat = self
+                .desk
+                .seat_of(claimed.connection, connection, plan.account.as_deref(), forced);
+            self.desk.set_out(claimed, seat);
         }
-    }
-
-    fn set_out(&self, plan: &Plan, claimed: Claimed) {
-        let pacer = &self.parts.pacer;
-        let account = plan.account.as_deref();
-        let trip = plan.connection.as_ref().map(|connection| {
-            let destinations = pacer.destinations();
-            destinations.claimed(connection, account, claimed.state.forced)
-        });
-        let claim = account.map(|account| pacer.claim(account));
-        let mut reporter = Reporter {
-            news: self.news.clone(),
-            connection: claimed.connection,
-            under_way: Some(trip),
-        };
-        let deliverer = Arc::clone(&self.deliverer);
-        self.tasks.spawn(async move {
-            let answered = |sign| reporter.answered(sign);
-            deliverer.deliver(claimed, claim, answered).await;
-        });
-    }
-}
-
-/// Tells the dispatcher how a delivery goes: when it is dropped at the latest, after a panic too, so
-/// that no lane leaks its room.
-struct Reporter {
-    news: mpsc::UnboundedSender<News>,
-    connection: ConnectionId,
-    /// `None` once its destination is done with it.
-    under_way: Option<Option<Trip>>,
-}
-
-impl Reporter {
-    fn answered(&mut self, sign: Sign) {
-        if let Some(trip) = self.under_way.take() {
-            let connection = self.connection;
-            // The dispatcher may have stopped.
-            let _ = self.news.send(News::Answered {
-                connection,
-                trip,
-                sign,
-            });
-        }
-    }
-}
-
-impl Drop for Reporter {
-    fn drop(&mut self) {
-        self.answered(Sign::None);
-        let connection = self.connection;
-        let _ = self.news.send(News::Ended { connection });
     }
 }
 

@@ -109,6 +109,8 @@ pub struct Lanes {
     numbers: u64,
     /// With more tenants than this, those that have nothing are forgotten.
     sweep_at: usize,
+    /// A turn was given, and is not answered yet.
+    is_asking: bool,
 }
 
 impl Lanes {
@@ -126,6 +128,7 @@ impl Lanes {
             level: 0,
             numbers: 0,
             sweep_at: 1024,
+            is_asking: false,
         }
     }
 
@@ -221,12 +224,14 @@ impl Lanes {
             self.order.remove(&(served, workspace));
         }
         self.lane(connection).standing = Standing::Asked { limit: 0, number };
+        self.is_asking = true;
         let most = room.min(free).min(TURN);
         Some(Turn { connection, most })
     }
 
     /// `limit` deliveries of the lane whose turn it is are asked for; their places are taken.
     pub fn ask(&mut self, connection: ConnectionId, limit: usize) {
+        self.is_asking = false;
         let lane = self.lane(connection);
         if let Standing::Asked { number, .. } = lane.standing {
             lane.standing = Standing::Asked { limit, number };
@@ -237,6 +242,7 @@ impl Lanes {
 
     /// The lane whose turn it is can claim nothing.
     pub fn pass(&mut self, connection: ConnectionId, wait: Wait) {
+        self.is_asking = false;
         let lane = self.lane(connection);
         let number = match lane.standing {
             Standing::Asked { number, .. } => number,
@@ -254,6 +260,45 @@ impl Lanes {
                 self.crowds.entry(account).or_default().insert(number, connection);
             }
         }
+    }
+
+    /// A place for a delivery that is only being made, out of turn: where nobody waits for a turn, and
+    /// nothing of its lane is due. `has_room` says whether the lane may have more beside so many that are
+    /// under way. To be given back by [`Self::answered`] and [`Self::ended`], as if it had been claimed.
+    pub fn seat(
+        &mut self,
+        connection: ConnectionId,
+        workspace: WorkspaceId,
+        now: Timestamp,
+        has_room: impl FnOnce(usize) -> bool,
+    ) -> bool {
+        if self.is_asking || !self.order.is_empty() {
+            return false;
+        }
+        let (standing, in_flight) = self
+            .lanes
+            .get(&connection)
+            .map_or((Standing::Idle, 0), |lane| (lane.standing, lane.in_flight));
+        let nothing_due = match standing {
+            Standing::Idle => true,
+            Standing::Later(at) => at > now,
+            _ => false,
+        };
+        let (places, served) = self
+            .tenants
+            .get(&workspace)
+            .map_or((0, self.level), |tenant| (tenant.places, tenant.served));
+        let free = self.places.saturating_sub(self.in_flight);
+        if !nothing_due || free == 0 || share(free + places) <= places || !has_room(in_flight) {
+            return false;
+        }
+        // As if it had been its turn.
+        self.level = self.level.max(served);
+        let lane = self.lane(connection);
+        lane.workspace = Some(workspace);
+        lane.in_flight += 1;
+        self.take_places(connection, 1);
+        true
     }
 
     /// What is known of the lane's work after a claim replaces what was known before. `taken` of the
@@ -293,6 +338,12 @@ impl Lanes {
         lane.recording -= 1;
         self.give_back(connection, 1, false);
         self.forget_if_idle(connection);
+    }
+
+    /// Whether a lane waits for something that may come back: a place, or room of its own, of its account or
+    /// of something else.
+    pub fn is_anybody_waiting(&self) -> bool {
+        !self.order.is_empty() || !self.blocked.is_empty() || !self.crowds.is_empty()
     }
 
     /// Whether all places are taken.

@@ -12,6 +12,10 @@ fn workspace(n: u8) -> WorkspaceId {
 
 const NOW: Timestamp = Timestamp(1_000);
 
+fn at(milliseconds: i64) -> Timestamp {
+    Timestamp(milliseconds)
+}
+
 /// One delivery of the lane ends.
 fn done(lanes: &mut Lanes, connection: ConnectionId) {
     lanes.answered(connection);
@@ -497,4 +501,99 @@ proptest! {
             before.push(tenant);
         }
     }
+}
+
+#[test]
+fn a_seat_is_given_out_of_turn_only_where_nobody_waits() {
+    let mut lanes = Lanes::new(8);
+    let (a, b) = (connection(1), connection(2));
+    let always = |_| true;
+    assert!(
+        lanes.seat(a, workspace(1), at(0), always),
+        "nothing is known of it"
+    );
+    assert!(
+        !lanes.seat(a, workspace(1), at(0), |in_flight| in_flight < 1),
+        "it has one under way"
+    );
+    lanes.due(a, at(5));
+    assert!(
+        lanes.seat(a, workspace(1), at(4), always),
+        "what waits is not due yet"
+    );
+    assert!(
+        !lanes.seat(a, workspace(1), at(5), always),
+        "what waits goes first"
+    );
+    assert!(
+        lanes.seat(b, workspace(1), at(5), always),
+        "the others are not held up by it"
+    );
+
+    assert!(lanes.arrive(at(5), 9).is_empty(), "its workspace is known");
+    assert!(
+        !lanes.seat(b, workspace(1), at(5), always),
+        "somebody waits for a turn"
+    );
+    let turn = lanes.turn().unwrap();
+    assert_eq!(turn.connection, a);
+    assert!(!lanes.seat(b, workspace(1), at(5), always), "somebody has a turn");
+    lanes.ask(a, 1);
+    assert!(
+        !lanes.seat(a, workspace(1), at(5), always),
+        "its lane is being claimed"
+    );
+    assert!(lanes.seat(b, workspace(1), at(5), always));
+}
+
+#[test]
+fn seats_count_like_places_and_come_back() {
+    let mut lanes = Lanes::new(8);
+    let a = connection(1);
+    let always = |_| true;
+    let taken = (0..9)
+        .filter(|_| lanes.seat(a, workspace(1), at(0), always))
+        .count();
+    assert_eq!(taken, 6, "three quarters of eight");
+    assert!(
+        lanes.seat(connection(2), workspace(2), at(0), always),
+        "the others have what is left"
+    );
+    assert_eq!(lanes.in_flight_of(a), 6);
+    for _ in 0..6 {
+        done(&mut lanes, a);
+    }
+    assert_eq!(lanes.in_flight_of(a), 0);
+    assert_eq!(
+        (0..9)
+            .filter(|_| lanes.seat(a, workspace(1), at(0), always))
+            .count(),
+        6,
+        "of the seven that the others leave"
+    );
+}
+
+#[test]
+fn whoever_had_seats_while_nobody_waited_is_not_behind_for_it() {
+    let mut lanes = Lanes::new(8);
+    let (busy, new) = (connection(1), connection(2));
+    for _ in 0..1_000 {
+        assert!(lanes.seat(busy, workspace(1), at(0), |_| true));
+        done(&mut lanes, busy);
+    }
+    for (lane, workspace_of) in [(busy, workspace(1)), (new, workspace(2))] {
+        lanes.due(lane, at(0));
+        lanes.arrive(at(0), 9);
+        lanes.place(lane, workspace_of);
+    }
+    let mut turns = Vec::new();
+    for _ in 0..6 {
+        let turn = lanes.turn().unwrap();
+        lanes.ask(turn.connection, 1);
+        turns.push(turn.connection);
+        lanes.claimed(turn.connection, 1, Some(at(0)));
+        done(&mut lanes, turn.connection);
+        lanes.arrive(at(0), 9);
+    }
+    assert_eq!(turns.iter().filter(|lane| **lane == busy).count(), 3, "{turns:?}");
 }

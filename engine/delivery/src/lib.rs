@@ -3,7 +3,9 @@
 //!
 //! One duty, one file:
 //!
+//! - [`intake`]: events come in, and set out at once where nothing stands in their way
 //! - [`dispatcher`]: which connection may send now, and how much
+//! - [`desk`]: the places that both give out
 //! - [`lane`]: the turns of workspaces and of their connections, as a pure structure
 //! - [`destinations`]: how each destination does, from what attempts say of it ([`sign`]): [`circuit`]
 //!   leaves alone what does not work, [`throttle`] sends less to what is not up to it
@@ -36,9 +38,11 @@ use tokio_util::task::TaskTracker;
 mod circuit;
 pub mod conversation;
 mod deliverer;
+mod desk;
 mod destinations;
 mod dispatcher;
 mod input;
+mod intake;
 mod lane;
 mod mapping;
 mod matching;
@@ -58,6 +62,7 @@ mod timekeeper;
 
 pub use circuit::Circuit;
 pub use deliverer::Attempted;
+pub use intake::Intake;
 pub use matching::Matching;
 pub use pacer::{Pace, Pacer, Turn};
 pub use rehearsal::Rehearsal;
@@ -117,6 +122,7 @@ pub struct Delivery {
     stop: CancellationToken,
     tasks: TaskTracker,
     feed: broadcast::Sender<Arc<Attempted>>,
+    intake: Intake,
 }
 
 impl Delivery {
@@ -139,24 +145,32 @@ impl Delivery {
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let (feed, _) = broadcast::channel(256);
-        let deliverer = Arc::new(deliverer::Deliverer::new(parts.clone(), feed.clone()));
-        tasks.spawn(dispatcher::run(
-            parts.clone(),
-            deliverer,
-            tasks.clone(),
-            stop.clone(),
-        ));
+        let deliverer = deliverer::Deliverer::new(parts.clone(), feed.clone());
+        let desk = desk::Desk::new(parts.clone(), deliverer, tasks.clone(), stop.clone());
+        let desk = Arc::new(desk);
+        let intake = Intake::new(Arc::clone(&desk));
+        tasks.spawn(dispatcher::run(parts.clone(), desk, stop.clone()));
         tasks.spawn(replayer::run(parts.clone(), stop.clone()));
         tasks.spawn(remover::run(parts.clone(), stop.clone()));
         tasks.spawn(pruner::run(parts.clone(), stop.clone()));
         tasks.spawn(timekeeper::run(parts.clone(), stop.clone()));
         tasks.spawn(rescuer::run(parts, stop.clone()));
-        Ok(Self { stop, tasks, feed })
+        Ok(Self {
+            stop,
+            tasks,
+            feed,
+            intake,
+        })
     }
 
     /// Every attempt from now on, as it is recorded. A slow reader misses some.
     pub fn attempts(&self) -> broadcast::Receiver<Arc<Attempted>> {
         self.feed.subscribe()
+    }
+
+    /// Where events come in.
+    pub fn intake(&self) -> Intake {
+        self.intake.clone()
     }
 
     /// Claims nothing more and lets the attempts under way end, for at most `grace`. What is then

@@ -134,6 +134,8 @@ async fn match_anew(
         deliveries.push(NewDelivery {
             id: DeliveryId::new(now, random(parts)),
             rule: rule.id,
+            connection: rule.connection,
+            leased_until: None,
             state: State::new(now, &schedule, u64::from_le_bytes(random(parts))),
             ordering_key,
         });

@@ -106,6 +106,7 @@ impl Engine {
         .context("taking up deliveries")?;
         let router = heddle_web::router(WebState {
             store: store.clone(),
+            intake: delivery.intake(),
             plugins: Arc::clone(&plugins),
             egress,
             pacer,

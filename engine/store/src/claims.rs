@@ -5,9 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use heddle_core::event::Event;
-use heddle_core::id::{AttemptId, ConnectionId, DeliveryId, EventId, RuleId};
+use heddle_core::id::{AttemptId, ConnectionId, DeliveryId, EventId};
 use heddle_core::retry::Schedule;
-use heddle_core::rule::Rule;
 use heddle_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -16,7 +15,7 @@ use crate::lease::Held;
 use crate::records::{Attempt, ClaimRequest, Claimed, DeliveryRecord, LaneClaim};
 use crate::stop::{self, Work};
 use crate::writer::Effects;
-use crate::{Store, attempts, deliveries, events, rules};
+use crate::{Store, attempts, deliveries, events};
 
 /// Leases that one command takes back.
 const BATCH: usize = 500;
@@ -113,13 +112,6 @@ pub(crate) const LANES: &str = "
         WHERE c.id = lane.connection AND w.deleted_at IS NOT NULL
     )";
 
-/// Whether the lane's workspace was deleted: nothing of it is delivered any more.
-fn is_dead(connection: &Connection, lane: ConnectionId) -> Result<bool, StoreError> {
-    let sql = "SELECT 1 FROM connections c JOIN workspaces w ON w.id = c.workspace
-               WHERE c.id = ?1 AND w.deleted_at IS NOT NULL";
-    Ok(connection.prepare_cached(sql)?.exists([lane.as_bytes()])?)
-}
-
 fn lanes(connection: &Connection) -> Result<Vec<(ConnectionId, Timestamp)>, StoreError> {
     let mut statement = connection.prepare_cached(LANES)?;
     let read = |row: &Row<'_>| Ok((ConnectionId::from_bytes(row.get(0)?), Timestamp(row.get(1)?)));
@@ -160,14 +152,13 @@ pub(crate) fn wake(
     Ok(())
 }
 
-/// One claim over several lanes. An event or a rule that several deliveries share is read once.
+/// One claim over several lanes. An event that several deliveries share is read once.
 struct Round<'a> {
     connection: &'a Connection,
     held: &'a Held,
     now: Timestamp,
     leased_until: Timestamp,
     events: HashMap<EventId, Arc<Event>>,
-    rules: HashMap<RuleId, Option<Arc<Rule>>>,
     effects: &'a mut Effects,
 }
 
@@ -179,20 +170,18 @@ impl<'a> Round<'a> {
         now: Timestamp,
         leased_until: Timestamp,
     ) -> Self {
-        let (events, rules) = (HashMap::new(), HashMap::new());
         Self {
             connection,
             held,
             now,
             leased_until,
-            events,
-            rules,
+            events: HashMap::new(),
             effects,
         }
     }
 
     fn lane(&mut self, request: &ClaimRequest) -> Result<LaneClaim, StoreError> {
-        if is_dead(self.connection, request.connection)? {
+        if self.effects.memo.is_dead(self.connection, request.connection)? {
             return Ok(LaneClaim {
                 connection: request.connection,
                 claimed: Vec::new(),
@@ -221,7 +210,7 @@ impl<'a> Round<'a> {
     }
 
     fn take(&mut self, delivery: DeliveryRecord) -> Result<Option<Claimed>, StoreError> {
-        let Some(rule) = self.rule(delivery.rule)? else {
+        let Some(rule) = self.effects.memo.rule(self.connection, delivery.rule)? else {
             // Deleted, and this one was not called off yet.
             deliveries::follow(self.connection, self.effects, delivery, false, self.now)?;
             return Ok(None);
@@ -243,15 +232,6 @@ impl<'a> Round<'a> {
             event,
             state,
         }))
-    }
-
-    fn rule(&mut self, id: RuleId) -> Result<Option<Arc<Rule>>, StoreError> {
-        if let Some(known) = self.rules.get(&id) {
-            return Ok(known.clone());
-        }
-        let found = rules::find(self.connection, id)?.map(Arc::new);
-        self.rules.insert(id, found.clone());
-        Ok(found)
     }
 
     fn event(&mut self, id: EventId) -> Result<Arc<Event>, StoreError> {

@@ -1,6 +1,8 @@
 //! Deliveries: one event × one rule. Every change of state is decided by `heddle_core` and written
 //! by [`put`]. A delivery that waits, waits in the lane of its rule's connection.
 
+use std::sync::Arc;
+
 use heddle_core::delivery::{State, Status};
 use heddle_core::event::Event;
 use heddle_core::id::{ConnectionId, DeliveryId, EventId, RuleId, WorkspaceId};
@@ -10,7 +12,7 @@ use heddle_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use crate::error::{CancelError, RetryError, StoreError};
-use crate::memo::{Lead, Memo};
+use crate::memo::Memo;
 use crate::reach::Reach;
 use crate::records::{DeliveryRecord, EventRecord, NewDelivery, Place};
 use crate::writer::Effects;
@@ -137,9 +139,17 @@ pub(crate) fn select(
 
 /// A delivery that was made.
 pub(crate) struct Inserted {
-    pub lane: ConnectionId,
-    /// `None` when it waits for its turn.
-    pub due_at: Option<Timestamp>,
+    /// Its lane is where this one leads.
+    pub rule: Arc<Rule>,
+    pub state: State,
+}
+
+impl Inserted {
+    /// Its lane, and when it is due there; `None` when it waits for its turn, or is claimed.
+    pub fn due(&self) -> Option<(ConnectionId, Timestamp)> {
+        let due_at = self.state.due_at.filter(|_| self.state.turn != Turn::Waits)?;
+        Some((self.rule.connection, due_at))
+    }
 }
 
 /// Makes a delivery that was not tried yet; `None` when the rule is gone.
@@ -149,38 +159,45 @@ pub(crate) fn insert(
     event: &Event,
     delivery: &NewDelivery,
 ) -> Result<Option<Inserted>, StoreError> {
-    let lead = memo.lead(connection, delivery.rule)?;
-    let Some(lead) = lead.filter(|lead| lead.workspace == event.workspace) else {
+    let rule = memo.rule(connection, delivery.rule)?;
+    let Some(rule) = rule.filter(|rule| rule.workspace == event.workspace) else {
         return Ok(None);
     };
     if let Some(key) = delivery.ordering_key {
-        return insert_in_line(connection, lead, event, delivery, key).map(Some);
+        return insert_in_line(connection, rule, event, delivery, key).map(Some);
     }
+    let is_due = delivery.state.due_at.is_some_and(|due| due <= event.created_at);
+    let state = match delivery.leased_until {
+        Some(until) if is_due && rule.connection == delivery.connection => delivery.state.claim(until)?,
+        _ => delivery.state,
+    };
+    let claimed_at = state.leased_until.map(|_| event.created_at.0);
     let sql = "INSERT INTO deliveries (id, event, rule, workspace, connection, kind, status, due_at,
-                   attempt_count, run_attempts, run_throttled, cancel_requested, forced, created_at)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, 0, 0, 0, ?9, ?10)";
+                   attempt_count, run_attempts, run_throttled, cancel_requested, forced, created_at,
+                   leased_until, started_at, claimed_at)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, 0, 0, ?10, ?11, ?12, ?13, ?13)";
     connection.prepare_cached(sql)?.execute(params![
         delivery.id.as_bytes(),
         event.id.as_bytes(),
         delivery.rule.as_bytes(),
         event.workspace.as_bytes(),
-        lead.connection.as_bytes(),
-        lead.kind,
-        delivery.state.status.as_str(),
-        delivery.state.due_at.map(|at| at.0),
-        delivery.state.forced,
-        event.created_at.0
+        rule.connection.as_bytes(),
+        rule.kind,
+        state.status.as_str(),
+        state.due_at.map(|at| at.0),
+        state.attempt_count,
+        state.forced,
+        event.created_at.0,
+        state.leased_until.map(|at| at.0),
+        claimed_at
     ])?;
-    Ok(Some(Inserted {
-        lane: lead.connection,
-        due_at: delivery.state.due_at,
-    }))
+    Ok(Some(Inserted { rule, state }))
 }
 
 /// [`insert`] for one that stands in a line.
 fn insert_in_line(
     connection: &Connection,
-    lead: &Lead,
+    rule: Arc<Rule>,
     event: &Event,
     delivery: &NewDelivery,
     key: OrderingKey,
@@ -195,8 +212,8 @@ fn insert_in_line(
         event.id.as_bytes(),
         delivery.rule.as_bytes(),
         event.workspace.as_bytes(),
-        lead.connection.as_bytes(),
-        lead.kind,
+        rule.connection.as_bytes(),
+        rule.kind,
         state.status.as_str(),
         state.due_at.map(|at| at.0),
         state.forced,
@@ -205,10 +222,7 @@ fn insert_in_line(
         place.number,
         state.turn.as_str()
     ])?;
-    Ok(Inserted {
-        lane: lead.connection,
-        due_at: state.due_at.filter(|_| state.turn != Turn::Waits),
-    })
+    Ok(Inserted { rule, state })
 }
 
 /// Writes what became of a delivery, and notes it for its event. `last_error` replaces the known one.

@@ -52,7 +52,8 @@ pub struct OverQuota {
 }
 
 impl StoreError {
-    pub(crate) fn unavailable(reason: impl Into<String>) -> Self {
+    /// It cannot be reached, for the reason given.
+    pub fn unavailable(reason: impl Into<String>) -> Self {
         Self::Unavailable {
             reason: reason.into(),
         }

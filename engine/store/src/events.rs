@@ -5,15 +5,18 @@ use std::sync::Arc;
 use heddle_core::calendar::Day;
 use heddle_core::delivery::{Status, Tally};
 use heddle_core::event::Event;
-use heddle_core::id::{EventId, OrganisationId, WorkspaceId};
+use heddle_core::id::{DeliveryId, EventId, OrganisationId, WorkspaceId};
 use heddle_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::deliveries::Inserted;
 use crate::error::{OverQuota, StoreError};
 use crate::event_lists::LOOKED_AT;
+use crate::lease::Held;
 use crate::reach::Reach;
-use crate::records::{Acceptance, Accepted, Emission, EventFilter, EventRecord, Page, PageOf, Usage};
+use crate::records::{
+    Acceptance, Accepted, Claimed, Emission, EventFilter, EventRecord, Intake, Page, PageOf, Usage,
+};
 use crate::stop::{self, Work};
 use crate::writer::Effects;
 use crate::{Store, columns, deliveries, event_lists, idempotency};
@@ -21,7 +24,10 @@ use crate::{Store, columns, deliveries, event_lists, idempotency};
 impl Store {
     /// Writes events and their deliveries in one transaction. Returns when the disk has them, with what
     /// became of each; an error is that of all. The events' organization is that of their workspace.
-    pub async fn accept(&self, emissions: Vec<Emission>) -> Result<Vec<Accepted>, StoreError> {
+    ///
+    /// Deliveries that are claimed with it ([`NewDelivery::leased_until`](crate::NewDelivery)) are the
+    /// caller's: one that goes away before the answer leaves them to their leases.
+    pub async fn accept(&self, emissions: Vec<Emission>) -> Result<Intake, StoreError> {
         let bytes = emissions
             .iter()
             .map(|Emission { acceptance, .. }| {
@@ -34,13 +40,22 @@ impl Store {
             quotas.push(limits.events_per_month);
         }
         let of_all = self.default_limits().organisation_events_per_month;
+        let held = self.inner.shared.held.clone();
         self.write_again(bytes, move |connection, effects| {
             stop::commits(Work::Accept);
-            emissions
-                .iter()
-                .zip(&quotas)
-                .map(|(emission, quota)| accept_once(connection, effects, emission, *quota, of_all))
-                .collect()
+            let mut desk = Desk {
+                connection,
+                effects,
+                held: &held,
+                of_all,
+                claimed: Vec::new(),
+            };
+            let each = emissions.iter().zip(&quotas);
+            let accepted = each
+                .map(|(emission, quota)| desk.accept_once(emission, *quota))
+                .collect::<Result<_, _>>()?;
+            let claimed = desk.claimed;
+            Ok(Intake { accepted, claimed })
         })
         .await
     }
@@ -111,46 +126,122 @@ fn tally(row: &Row<'_>, first: usize) -> rusqlite::Result<Tally> {
     })
 }
 
-fn accept_once(
-    connection: &Connection,
-    effects: &mut Effects,
-    emission: &Emission,
-    quota: Option<u64>,
+/// One intake: events and their deliveries, in one transaction.
+struct Desk<'a> {
+    connection: &'a Connection,
+    effects: &'a mut Effects,
+    held: &'a Held,
+    /// Events a month of the whole organization.
     of_all: Option<u64>,
-) -> Result<Accepted, StoreError> {
-    let (event, once) = (&emission.acceptance.event, emission.once.as_ref());
-    if let Some(once) = once
-        && let Some((known, same)) = idempotency::find(connection, event.workspace, once, event.created_at)?
-        && let Some(known) = find_any(connection, known)?
-    {
-        return Ok(if same {
-            Accepted::Replayed(known)
-        } else {
-            Accepted::KeyTaken
+    claimed: Vec<Claimed>,
+}
+
+impl Desk<'_> {
+    fn accept_once(&mut self, emission: &Emission, quota: Option<u64>) -> Result<Accepted, StoreError> {
+        let connection = self.connection;
+        let (event, once) = (&emission.acceptance.event, emission.once.as_ref());
+        if let Some(once) = once
+            && let Some((known, same)) =
+                idempotency::find(connection, event.workspace, once, event.created_at)?
+            && let Some(known) = find_any(connection, known)?
+        {
+            return Ok(if same {
+                Accepted::Replayed(known)
+            } else {
+                Accepted::KeyTaken
+            });
+        }
+        let counted = &mut self.effects.counted;
+        if let Some(limit) = quota {
+            let used = counted.events_of_month(connection, event.workspace, event.created_at)?;
+            if used >= limit {
+                return Ok(over("events_per_month", limit, used, event));
+            }
+        }
+        let organisation = self
+            .effects
+            .memo
+            .organisation(connection, event.workspace)?
+            .ok_or(StoreError::NotFound("workspace"))?;
+        let counted = &mut self.effects.counted;
+        if let Some(limit) = self.of_all {
+            let used = counted.events_of_all(connection, organisation, event.created_at)?;
+            if used >= limit {
+                return Ok(over("organization_events_per_month", limit, used, event));
+            }
+        }
+        let record = self.accept(&emission.acceptance, organisation)?;
+        if let Some(once) = once {
+            idempotency::put(connection, event.workspace, once, event.id, event.created_at)?;
+        }
+        Ok(Accepted::New(record))
+    }
+
+    fn accept(
+        &mut self,
+        acceptance: &Acceptance,
+        organisation: OrganisationId,
+    ) -> Result<EventRecord, StoreError> {
+        let (event, connection) = (&acceptance.event, self.connection);
+        let (mut tally, mut claimed) = (Tally::default(), Vec::new());
+        for delivery in &acceptance.deliveries {
+            let inserted = deliveries::insert(connection, &mut self.effects.memo, event, delivery)?;
+            let Some(inserted) = inserted else { continue };
+            *tally.count_mut(inserted.state.status) += 1;
+            if let Some((lane, due_at)) = inserted.due() {
+                self.effects.due(lane, due_at);
+            }
+            if inserted.state.leased_until.is_some() {
+                claimed.push((delivery.id, inserted));
+            }
+        }
+        let record = EventRecord {
+            id: event.id,
+            workspace: event.workspace,
+            event: event.event.clone(),
+            resource: event.resource.clone(),
+            resource_id: event.resource_id.clone(),
+            created_by: event.created_by.clone(),
+            created_at: event.created_at,
+            status: tally.status(),
+            tally,
+            started_at: (!claimed.is_empty()).then_some(event.created_at),
+            completed_at: tally.status().is_final().then_some(event.created_at),
+        };
+        insert(connection, organisation, &record)?;
+        let sql = "INSERT INTO event_payloads (event, payload) VALUES (?1, ?2)";
+        connection
+            .prepare_cached(sql)?
+            .execute(params![event.id.as_bytes(), event.payload])?;
+        let usage = Usage {
+            events: 1,
+            bytes: event.payload.len() as u64,
+            deliveries: u64::from(record.total_rules()),
+            ..Usage::default()
+        };
+        let counted = &mut self.effects.counted;
+        counted.accepted(organisation, event.workspace, event.created_at, usage);
+        self.hold(event, claimed);
+        Ok(record)
+    }
+
+    /// Keeps what is claimed from being taken back before its holder has it.
+    fn hold(&mut self, event: &Event, claimed: Vec<(DeliveryId, Inserted)>) {
+        if claimed.is_empty() {
+            return;
+        }
+        let event = Arc::new(event.clone());
+        let held = claimed.into_iter().map(|(id, Inserted { rule, state })| Claimed {
+            lease: self.held.hold(id),
+            delivery: id,
+            workspace: event.workspace,
+            connection: rule.connection,
+            rule,
+            event: Arc::clone(&event),
+            state,
         });
+        self.claimed.extend(held);
     }
-    if let Some(limit) = quota {
-        let used = effects
-            .counted
-            .events_of_month(connection, event.workspace, event.created_at)?;
-        if used >= limit {
-            return Ok(over("events_per_month", limit, used, event));
-        }
-    }
-    if let Some(limit) = of_all {
-        let organisation = organisation_of(connection, effects, event)?;
-        let used = effects
-            .counted
-            .events_of_all(connection, organisation, event.created_at)?;
-        if used >= limit {
-            return Ok(over("organization_events_per_month", limit, used, event));
-        }
-    }
-    let record = accept(connection, effects, &emission.acceptance)?;
-    if let Some(once) = once {
-        idempotency::put(connection, event.workspace, once, event.id, event.created_at)?;
-    }
-    Ok(Accepted::New(record))
 }
 
 /// The quota that keeps an event out.
@@ -163,64 +254,6 @@ fn over(counter: &'static str, limit: u64, used: u64, event: &Event) -> Accepted
     })
 }
 
-fn organisation_of(
-    connection: &Connection,
-    effects: &mut Effects,
-    event: &Event,
-) -> Result<OrganisationId, StoreError> {
-    effects
-        .memo
-        .organisation(connection, event.workspace)?
-        .ok_or(StoreError::NotFound("workspace"))
-}
-
-fn accept(
-    connection: &Connection,
-    effects: &mut Effects,
-    acceptance: &Acceptance,
-) -> Result<EventRecord, StoreError> {
-    let event = &acceptance.event;
-    let organisation = organisation_of(connection, effects, event)?;
-    let mut tally = Tally::default();
-    for delivery in &acceptance.deliveries {
-        let inserted = deliveries::insert(connection, &mut effects.memo, event, delivery)?;
-        if let Some(Inserted { lane, due_at }) = inserted {
-            *tally.count_mut(delivery.state.status) += 1;
-            if let Some(due_at) = due_at {
-                effects.due(lane, due_at);
-            }
-        }
-    }
-    let record = EventRecord {
-        id: event.id,
-        workspace: event.workspace,
-        event: event.event.clone(),
-        resource: event.resource.clone(),
-        resource_id: event.resource_id.clone(),
-        created_by: event.created_by.clone(),
-        created_at: event.created_at,
-        status: tally.status(),
-        tally,
-        started_at: None,
-        completed_at: tally.status().is_final().then_some(event.created_at),
-    };
-    insert(connection, organisation, &record)?;
-    let sql = "INSERT INTO event_payloads (event, payload) VALUES (?1, ?2)";
-    connection
-        .prepare_cached(sql)?
-        .execute(params![event.id.as_bytes(), event.payload])?;
-    let usage = Usage {
-        events: 1,
-        bytes: event.payload.len() as u64,
-        deliveries: u64::from(record.total_rules()),
-        ..Usage::default()
-    };
-    effects
-        .counted
-        .accepted(organisation, event.workspace, event.created_at, usage);
-    Ok(record)
-}
-
 fn insert(
     connection: &Connection,
     organisation: OrganisationId,
@@ -228,8 +261,9 @@ fn insert(
 ) -> Result<(), StoreError> {
     let sql =
         "INSERT INTO events (id, workspace, event, resource, resource_id, created_by, created_at, status,
-                   pending, processing, retrying, completed, failed, canceled, completed_at, organisation)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+                   pending, processing, retrying, completed, failed, canceled, completed_at, organisation,
+                   started_at)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
     connection.prepare_cached(sql)?.execute(params![
         record.id.as_bytes(),
         record.workspace.as_bytes(),
@@ -246,7 +280,8 @@ fn insert(
         record.tally.failed,
         record.tally.canceled,
         record.completed_at.map(|at| at.0),
-        organisation.as_bytes()
+        organisation.as_bytes(),
+        record.started_at.map(|at| at.0)
     ])?;
     Ok(())
 }

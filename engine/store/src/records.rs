@@ -326,6 +326,15 @@ pub struct Once {
     pub fingerprint: [u8; 32],
 }
 
+/// What became of emissions.
+#[derive(Debug)]
+pub struct Intake {
+    /// In their order.
+    pub accepted: Vec<Accepted>,
+    /// Those of their deliveries that were claimed in the same commit.
+    pub claimed: Vec<Claimed>,
+}
+
 /// What became of an emission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Accepted {
@@ -406,9 +415,14 @@ pub struct DefaultLimits {
 pub struct NewDelivery {
     pub id: DeliveryId,
     pub rule: RuleId,
+    /// Where its rule led when it was matched.
+    pub connection: ConnectionId,
     pub state: State,
     /// The line that it stands in; it goes behind those who are in there.
     pub ordering_key: Option<OrderingKey>,
+    /// Until when it is claimed in the commit that makes it. It is not, whatever this says, when it stands
+    /// in a line, is due later, or its rule leads elsewhere by now.
+    pub leased_until: Option<Timestamp>,
 }
 
 /// Where a delivery stands in which line.

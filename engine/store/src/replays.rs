@@ -369,16 +369,14 @@ fn match_anew(
                 replay.replayed += 1;
                 touched = true;
             }
-        } else if let Some(Inserted { lane, due_at }) =
-            make(connection, &mut effects.memo, event, wanted, now)?
-        {
-            effects.moves.made(event.id, wanted.state.status, now);
+        } else if let Some(inserted) = make(connection, &mut effects.memo, event, wanted, now)? {
+            effects.moves.made(event.id, inserted.state.status, now);
             let made = Usage {
                 deliveries: 1,
                 ..Usage::default()
             };
             effects.counted.add(event.workspace, now, made);
-            if let Some(due_at) = due_at {
+            if let Some((lane, due_at)) = inserted.due() {
                 effects.due(lane, due_at);
             }
             replay.created += 1;

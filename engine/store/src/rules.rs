@@ -8,6 +8,7 @@ use heddle_core::routing::Routing;
 use heddle_core::rule::Rule;
 use heddle_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::Value;
 
 use crate::error::StoreError;
 use crate::reach::Reach;
@@ -163,6 +164,23 @@ pub(crate) fn find(connection: &Connection, id: RuleId) -> Result<Option<Rule>, 
         .prepare_cached(sql)?
         .query_row([id.as_bytes()], from_row)
         .optional()?)
+}
+
+/// About what a rule takes in memory.
+pub(crate) fn text_bytes(rule: &Rule) -> usize {
+    let of = |value: &Value| match value {
+        Value::String(text) => text.len(),
+        // Text is what the API lets in.
+        _ => 64,
+    };
+    let metadata: usize = rule
+        .metadata
+        .iter()
+        .map(|(key, value)| key.len() + of(value))
+        .sum();
+    let condition = rule.condition.as_ref().map_or(0, String::len);
+    let mapping = rule.mapping.as_ref().map_or(0, |mapping| mapping.len());
+    metadata + condition + mapping
 }
 
 /// Where a rule leads: its connection and that one's type.

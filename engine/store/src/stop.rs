@@ -32,9 +32,9 @@ pub enum Stop {
 /// What a command of the store does; those whose commit a delivery's fate hangs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
-    /// Takes events in.
+    /// Takes events in, with deliveries that are claimed at once.
     Accept,
-    /// Claims deliveries.
+    /// Claims deliveries that have waited.
     Claim,
     /// Records an attempt.
     Record,

@@ -12,6 +12,7 @@
 //! A transaction that is lost (the disk is full, the file is locked) fails every command of its group
 //! and nothing else: the thread goes on with the next.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -302,6 +303,7 @@ impl Writer {
             connection,
             shared,
             commits: Arc::clone(&commits),
+            memo: Cell::default(),
         };
         std::thread::Builder::new()
             .name("heddle-store-writer".into())
@@ -391,6 +393,7 @@ struct Thread {
     connection: Connection,
     shared: Arc<Shared>,
     commits: Arc<AtomicU64>,
+    memo: Cell<Memo>,
 }
 
 impl Thread {
@@ -410,7 +413,10 @@ impl Thread {
                 }
                 Message::Close(reply) => return self.finish(waiting, reply),
                 #[cfg(test)]
-                Message::Between(work) => work(&self.connection),
+                Message::Between(work) => {
+                    self.memo.take();
+                    work(&self.connection);
+                }
             }
             if next.is_none() {
                 next = waiting.blocking_recv();
@@ -435,10 +441,17 @@ impl Thread {
 
     /// Commits a group, and tells everybody but those who asked.
     fn keep(&self, group: &mut [Box<dyn Command>]) -> Result<(), StoreError> {
-        let mut effects = Effects::default();
+        // It is put back only when nothing ran that could make it untrue.
+        let mut effects = Effects {
+            memo: self.memo.take(),
+            ..Effects::default()
+        };
         let mut committed = Ok(false);
         if group.iter().all(|command| command.runs_again()) {
             committed = self.transaction(&mut effects, |effects| self.run_together(group, effects));
+            if let Ok(true) = committed {
+                self.memo.set(std::mem::take(&mut effects.memo).within_bounds());
+            }
         }
         if let Ok(false) = committed {
             effects = Effects::default();

@@ -217,6 +217,8 @@ pub async fn matched(
         deliveries.push(NewDelivery {
             id: DeliveryId::new(now, app.random()),
             rule: rule.id,
+            connection: rule.connection,
+            leased_until: None,
             state: first_state(app, rule, now).await?,
             ordering_key,
         });

@@ -135,7 +135,7 @@ async fn many(
 
 async fn accept(app: &App, emissions: Vec<Emission>) -> Result<Vec<Accepted>, ApiError> {
     stop::at(Stop::AfterMatch);
-    let accepted = app.store.accept(emissions).await.map_err(gone)?;
+    let accepted = app.intake.accept(emissions).await.map_err(gone)?;
     stop::at(Stop::BeforeAnswer);
     Ok(accepted)
 }

@@ -21,7 +21,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use heddle_core::retry::Schedule;
 use heddle_core::time::Clock;
-use heddle_delivery::{Matching, Pacer};
+use heddle_delivery::{Intake, Matching, Pacer};
 use heddle_egress::Egress;
 use heddle_sandbox::Registry;
 use heddle_store::Store;
@@ -90,6 +90,8 @@ use routes::Routes;
 pub struct WebState {
     /// Everything that is stored.
     pub store: Store,
+    /// Where events come in.
+    pub intake: Intake,
     /// The destinations that can be connected.
     pub plugins: Arc<Registry>,
     /// Asked whether a destination's URL may be called.

@@ -12,6 +12,7 @@ use heddle_store::{Acceptance, Accepted, Emission, NewDelivery, Once, Store, Sto
 use super::chance::random;
 use super::ledger::{Sent, Told};
 use super::world::{NAMES, World, schedule};
+use crate::Intake;
 
 /// As many have something happen to them; ordered rules keep the order for each.
 const PEOPLE: u64 = 2;
@@ -59,8 +60,9 @@ impl Wish {
     }
 }
 
-/// Sends wishes in one call; again, when the store is not available and the emitter is patient.
-pub async fn emit(world: Arc<World>, store: Store, wishes: Vec<Wish>) {
+/// Sends wishes in one call; again, when the store is not available and the emitter is patient. Now and
+/// then it hangs up before it is answered.
+pub async fn emit(world: Arc<World>, intake: Intake, store: Store, wishes: Vec<Wish>) {
     let tries = world.chance().between(1, 3);
     for _ in 0..tries {
         let (mut emissions, mut places) = (Vec::new(), Vec::new());
@@ -77,7 +79,23 @@ pub async fn emit(world: Arc<World>, store: Store, wishes: Vec<Wish>) {
         if emissions.is_empty() {
             continue;
         }
-        match store.accept(emissions).await {
+        let patience = {
+            let mut chance = world.chance();
+            let hurried = chance.happens(100);
+            let milliseconds = if hurried {
+                chance.below(20)
+            } else {
+                u64::from(u32::MAX)
+            };
+            std::time::Duration::from_millis(milliseconds)
+        };
+        let Ok(accepted) = tokio::time::timeout(patience, intake.accept(emissions)).await else {
+            for place in places {
+                world.note(format_args!("emitter: e{place} hangs up"));
+            }
+            return;
+        };
+        match accepted {
             Ok(accepted) => {
                 for (place, accepted) in places.into_iter().zip(accepted) {
                     told(&world, place, accepted);
@@ -157,13 +175,15 @@ async fn emission(
         .map(|matched| (matched.rule.id, matched.rule.connection, matched.ordering_key))
         .collect();
     let mut deliveries = Vec::new();
-    for (rule, connection, ordering_key) in matching {
-        let connection = store.connection_for_delivery(connection).await?;
+    for (rule, leads_to, ordering_key) in matching {
+        let connection = store.connection_for_delivery(leads_to).await?;
         let own = connection.and_then(|connection| connection.retry_schedule());
         let seed = u64::from_le_bytes(random());
         deliveries.push(NewDelivery {
             id: DeliveryId::new(now, random()),
             rule,
+            connection: leads_to,
+            leased_until: None,
             ordering_key,
             state: State::new(now, &own.unwrap_or_else(schedule), seed),
         });

@@ -11,6 +11,7 @@
 //!
 //! `HEDDLE_SEEDS=100000` makes more runs, `HEDDLE_SEED=123` repeats one and shows its trace.
 
+mod at_once;
 mod chance;
 mod clock;
 mod disk;
@@ -207,7 +208,12 @@ async fn step(world: &Arc<World>, store: &Store, engine: &Delivery, actors: &Tas
         _ => vec![Wish::new(world)],
     };
     if !wishes.is_empty() {
-        actors.spawn(emitter::emit(Arc::clone(world), store.clone(), wishes));
+        actors.spawn(emitter::emit(
+            Arc::clone(world),
+            engine.intake(),
+            store.clone(),
+            wishes,
+        ));
     }
     false
 }

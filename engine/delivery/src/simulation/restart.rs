@@ -24,8 +24,8 @@ fn live(world: &Arc<World>, time: Duration, wishes: Vec<Wish>) {
             let set_up = world.tenants.set_up(&store, world.now()).await;
             set_up.expect("nothing fails");
         }
-        let _engine = world.engine(&store).await.expect("nothing fails");
-        emitter::emit(Arc::clone(world), store, wishes).await;
+        let engine = world.engine(&store).await.expect("nothing fails");
+        emitter::emit(Arc::clone(world), engine.intake(), store, wishes).await;
         tokio::time::sleep(time).await;
         world.process_ends();
     });

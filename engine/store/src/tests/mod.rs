@@ -24,6 +24,7 @@ use tempfile::TempDir;
 
 use crate::*;
 
+mod at_once;
 mod backup;
 mod changes;
 mod faults;
@@ -134,7 +135,8 @@ impl Store {
         };
         let accepted = self
             .accept(acceptances.into_iter().map(emission).collect())
-            .await?;
+            .await?
+            .accepted;
         let new = |accepted| match accepted {
             Accepted::New(record) => record,
             other => panic!("{other:?}"),
@@ -281,6 +283,8 @@ impl World {
             .map(|rule| NewDelivery {
                 id: DeliveryId::new(event.created_at, self.random()),
                 rule: rule.id,
+                connection: rule.connection,
+                leased_until: None,
                 state: State::new(event.created_at, &schedule(), 1),
                 ordering_key: rule
                     .order

@@ -1,6 +1,7 @@
 //! The writer of a simulation: a task where there is a thread otherwise, so that it is the runtime's one
 //! thread that writes, in the order in which it was asked.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -25,6 +26,7 @@ impl Writer {
             connection,
             shared,
             commits: Arc::clone(&commits),
+            memo: Cell::default(),
         };
         tokio::spawn(thread.simulate(waiting, disk, saboteur));
         Ok(Self { queue, commits })
@@ -52,7 +54,10 @@ impl Thread {
                 }
                 Message::Close(reply) => return self.finish(waiting, reply),
                 #[cfg(test)]
-                Message::Between(work) => work(&self.connection),
+                Message::Between(work) => {
+                    self.memo.take();
+                    work(&self.connection);
+                }
             }
             if next.is_none() {
                 next = waiting.recv().await;

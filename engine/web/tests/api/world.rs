@@ -9,7 +9,7 @@ use heddle_core::id::OrganisationId;
 use heddle_core::json::MAX_PAYLOAD_BYTES;
 use heddle_core::secret::Secret;
 use heddle_core::time::{Clock, Timestamp};
-use heddle_delivery::Pacer;
+use heddle_delivery::{Intake, Pacer};
 use heddle_egress::{Egress, EgressConfig};
 use heddle_sandbox::{Registry, Sandbox, SandboxConfig};
 use heddle_store::{MachineKey, Store, StoreConfig, Synchronous};
@@ -154,6 +154,7 @@ impl World {
         let clock = Arc::new(HandClock(AtomicI64::new(NOW.0)));
         let state = WebState {
             store: store.clone(),
+            intake: Intake::without_delivery(store.clone()),
             plugins: Arc::clone(&PLUGINS),
             egress: Egress::new(EgressConfig::default()).unwrap(),
             pacer: Pacer::start(),
