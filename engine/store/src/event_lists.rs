@@ -59,6 +59,8 @@ pub(crate) fn look(
     most: usize,
 ) -> Result<(PageOf<EventRecord>, Looked), StoreError> {
     let behind = page::parse::<[u8; 16]>(page.cursor.as_deref())?.unwrap_or(LAST);
+    // One for all that is asked: beginning to read takes longer than finding an event.
+    let _snapshot = connection.unchecked_transaction()?;
     let parts = parts(connection, reach, filter)?;
     let mut looked = Looked::default();
     let (mut records, mut stopped_at) = (Vec::new(), None);
@@ -172,7 +174,7 @@ impl<'a> Index<'a> {
     }
 }
 
-/// The events themselves, each held against the whole filter: it may have changed since its id was read.
+/// The events themselves, each held against the whole filter.
 struct Rows<'a> {
     statement: CachedStatement<'a>,
     values: Vec<&'a dyn ToSql>,
