@@ -585,10 +585,14 @@ async fn keys_sessions_replays_catalogs_and_usage_are_managed() {
         .await
         .expect("it is there");
     assert_eq!((usage.total.events, usage.month.limit), (0, Some(7)));
-    heddle
+    let of_all = heddle
         .get_usage(&UsageFilter::default())
         .await
         .expect("it is there");
+    let month = of_all
+        .month
+        .expect("it is shown to a key of the whole organization");
+    assert_eq!((month.events, month.limit), (0, None));
     let known = heddle.list_integrations().await.expect("they are there").records;
     assert!(known.iter().any(|integration| integration.kind == "webhook"));
 }

@@ -151,6 +151,9 @@ pub struct Usage {
     pub total: Counters,
     pub days: Vec<UsageOfDay>,
     pub workspaces: Vec<UsageOfWorkspace>,
+    /// Of the organization, or of the workspace that was asked for; `None` for a key that is limited to
+    /// workspaces and asks for all of them, and from an engine that does not tell it yet.
+    pub month: Option<Month>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -1981,6 +1981,7 @@ export interface components {
             days: components["schemas"]["UsageOfDay"][];
             /** @description Those in which something was done. */
             workspaces: components["schemas"]["UsageOfWorkspace"][];
+            month: components["schemas"]["MonthUsage"] | null;
         };
         UsageCounters: {
             /** Format: int64 */

@@ -30,6 +30,12 @@ impl Store {
         self.read(move |connection| Ok(events_of_month(connection, workspace, day)?))
             .await
     }
+
+    /// The same of all workspaces of an organization together, deleted ones included.
+    pub async fn events_of_all(&self, organisation: OrganisationId, day: Day) -> Result<u64, StoreError> {
+        self.read(move |connection| Ok(events_of_all(connection, organisation, day)?))
+            .await
+    }
 }
 
 /// What the commands of a group have counted so far.
@@ -133,12 +139,7 @@ impl Counted {
             .filter(|note| note.organisation == Some(organisation) && note.day.month() == month)
             .map(|note| note.usage.events)
             .sum();
-        let sql = "SELECT events FROM usage_of_organisations WHERE organisation = ?1 AND month = ?2";
-        let written = connection
-            .prepare_cached(sql)?
-            .query_row(params![organisation.as_bytes(), month.0], |row| count(row, 0))
-            .optional()?;
-        let events = written.unwrap_or(0) + noted;
+        let events = events_of_all(connection, organisation, month)? + noted;
         self.months_of_all.insert((organisation, month), events);
         Ok(events)
     }
@@ -214,6 +215,17 @@ fn events_of_month(connection: &Connection, workspace: WorkspaceId, day: Day) ->
     connection
         .prepare_cached(sql)?
         .query_row(values, |row| count(row, 0))
+}
+
+fn events_of_all(connection: &Connection, organisation: OrganisationId, day: Day) -> rusqlite::Result<u64> {
+    let sql = "SELECT events FROM usage_of_organisations WHERE organisation = ?1 AND month = ?2";
+    let written = connection
+        .prepare_cached(sql)?
+        .query_row(params![organisation.as_bytes(), day.month().0], |row| {
+            count(row, 0)
+        })
+        .optional()?;
+    Ok(written.unwrap_or(0))
 }
 
 fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use heddle_core::calendar::Day;
-use heddle_core::id::WorkspaceId;
+use heddle_core::id::{OrganisationId, WorkspaceId};
 use heddle_store::{Usage, UsageFilter, UsageReport};
 use serde::Serialize;
 
@@ -74,6 +74,8 @@ pub struct UsageAnswer {
     days: Vec<DayView>,
     /// Those in which something was done.
     workspaces: Vec<WorkspaceView>,
+    /// Of what was asked for; `null` for somebody who does not reach all of it.
+    month: Option<MonthView>,
 }
 
 /// The answer for a workspace.
@@ -113,6 +115,13 @@ pub async fn of_organisation(
         workspaces::own(&app, &caller, id).await?;
     }
     let report = app.store.usage(caller.reach(), filter).await?;
+    let reach = caller.reach();
+    let month = match workspace {
+        Some(workspace) => Some(month_of_workspace(&app, workspace).await?),
+        // What an organization does in all is not for those who see some of its workspaces.
+        None if reach.workspaces.is_some() => None,
+        None => Some(month_of_organisation(&app, reach.organisation).await?),
+    };
     let workspaces = report.workspaces.iter().map(|(workspace, usage)| WorkspaceView {
         workspace: *workspace,
         usage: (*usage).into(),
@@ -123,6 +132,7 @@ pub async fn of_organisation(
         total: report.total.into(),
         workspaces: workspaces.collect(),
         days: days(&report),
+        month,
     }))
 }
 
@@ -136,13 +146,7 @@ pub async fn of_workspace(
     let filter = filter(&app, &parameters, Some(workspace))?;
     workspaces::own(&app, &caller, workspace).await?;
     let report = app.store.usage(caller.reach(), filter).await?;
-    let today = Day::of(app.clock.now());
-    let month = MonthView {
-        from: today.month().to_string(),
-        events: app.store.events_of_month(workspace, today).await?,
-        limit: app.store.limits_of(workspace).await?.events_per_month,
-        resets_at: today.next_month().start().to_string(),
-    };
+    let month = month_of_workspace(&app, workspace).await?;
     Ok(Json(WorkspaceUsageAnswer {
         workspace,
         from: filter.from.to_string(),
@@ -151,6 +155,29 @@ pub async fn of_workspace(
         days: days(&report),
         month,
     }))
+}
+
+async fn month_of_workspace(app: &App, workspace: WorkspaceId) -> Result<MonthView, ApiError> {
+    let today = Day::of(app.clock.now());
+    let events = app.store.events_of_month(workspace, today).await?;
+    let limit = app.store.limits_of(workspace).await?.events_per_month;
+    Ok(month(today, events, limit))
+}
+
+async fn month_of_organisation(app: &App, organisation: OrganisationId) -> Result<MonthView, ApiError> {
+    let today = Day::of(app.clock.now());
+    let events = app.store.events_of_all(organisation, today).await?;
+    let limit = app.store.default_limits().organisation_events_per_month;
+    Ok(month(today, events, limit))
+}
+
+fn month(today: Day, events: u64, limit: Option<u64>) -> MonthView {
+    MonthView {
+        from: today.month().to_string(),
+        events,
+        limit,
+        resets_at: today.next_month().start().to_string(),
+    }
 }
 
 fn days(report: &UsageReport) -> Vec<DayView> {

@@ -1,5 +1,6 @@
 //! Rates, quotas and usage.
 
+use heddle_store::DefaultLimits;
 use serde_json::{Value, json};
 
 use crate::world::{Answer, World};
@@ -150,6 +151,47 @@ async fn a_quota_that_is_used_up_is_a_429_that_says_when_it_is_new() {
         world.post("/api/v1/rules", rule).await.refused(429),
         "quota_exceeded"
     );
+}
+
+#[tokio::test]
+async fn the_month_of_an_organization_is_shown_to_whom_all_of_it_is() {
+    let world = World::new().await;
+    let (first, _) = world.workspace("First").await;
+    let (second, _) = world.workspace("Second").await;
+    let month = |events: u64, limit: Option<u64>| json!({"from": "2026-03-01", "events": events, "limit": limit, "resets_at": "2026-04-01T00:00:00.000Z"});
+    let usage =
+        async |query: &str| world.get(&format!("/api/v1/usage{query}")).await.expect(200)["month"].clone();
+    world.emit(&first, "a").await;
+    assert_eq!(
+        usage("").await,
+        month(1, None),
+        "without a limit it is counted too"
+    );
+    world.store.set_default_limits(DefaultLimits {
+        organisation_events_per_month: Some(3),
+        ..DefaultLimits::default()
+    });
+    world.emit(&second, "a").await;
+    world.emit(&second, "a").await;
+    let body = json!({"workspace": first, "event": "a", "payload": {"n": 1}});
+    let refused = world.post(EVENTS, body).await.expect(429)["error"]["quota"].clone();
+    assert_eq!(
+        (&refused["counter"], &refused["used"]),
+        (&json!("organization_events_per_month"), &json!(3))
+    );
+    assert_eq!(usage("").await, month(3, Some(3)));
+    assert_eq!(usage("?from=2026-01-01&to=2026-01-31").await, month(3, Some(3)));
+    assert_eq!(usage(&format!("?workspace={second}")).await, month(2, None));
+    let one = world
+        .narrow(&world.machine(), json!({"workspaces": [first]}))
+        .await;
+    let theirs = world.send(&one, "GET", "/api/v1/usage", "").await.expect(200);
+    assert_eq!(theirs["month"], Value::Null);
+    let path = format!("/api/v1/usage?workspace={first}");
+    let own = world.send(&one, "GET", &path, "").await.expect(200);
+    assert_eq!(own["month"], month(1, None));
+    world.clock.advance(12 * 24 * 60 * 60 * 1000);
+    assert_eq!(usage("").await["events"], json!(0), "a new month");
 }
 
 #[tokio::test]

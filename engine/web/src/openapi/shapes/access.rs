@@ -196,6 +196,10 @@ pub struct Usage {
     days: Vec<UsageOfDay>,
     /// Those in which something was done.
     workspaces: Vec<UsageOfWorkspace>,
+    /// Of the organization, or of the workspace that was asked for; `null` when a key that is limited to
+    /// workspaces asks for all of them.
+    #[schema(required)]
+    month: Option<MonthUsage>,
 }
 
 #[derive(ToSchema)]
