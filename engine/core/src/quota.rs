@@ -1,5 +1,5 @@
 //! How much a key or a workspace may do: rates, as token buckets, and quotas; and for how long its
-//! history is kept. There is no limit but the one that an operator sets.
+//! history is kept. There is no limit but those that an operator sets, or leaves as the configuration has them.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -158,8 +158,8 @@ pub const ALL: &[Setting] = &[
     },
     Setting {
         key: "limit_rules",
-        default: "",
-        help: "Rules of each workspace; a workspace may have its own limit.",
+        default: "10000",
+        help: "Rules of each workspace; a workspace may have its own limit. Empty: any number.",
     },
     Setting {
         key: "limit_payload_bytes",
@@ -428,10 +428,11 @@ mod tests {
         assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
         assert_eq!(settings.retry_schedule, Schedule::default());
         assert!(!settings.egress_allow_http && settings.egress_allow_networks.is_empty());
-        assert_eq!(
-            (settings.limit_key_rate, settings.limits),
-            (None, DefaultLimits::default())
-        );
+        let mut limits = DefaultLimits::default();
+        limits.workspace.rules = Some(10_000);
+        assert_eq!((settings.limit_key_rate, settings.limits), (None, limits));
+        let settings = from(&[("HEDDLE_LIMIT_RULES", "")]).unwrap();
+        assert_eq!(settings.limits, DefaultLimits::default());
     }
 
     #[test]

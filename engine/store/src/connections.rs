@@ -16,7 +16,10 @@ use crate::records::{Attempt, ConnectionDeletion, MAX_MESSAGE_BYTES};
 use crate::seal::{Place, Sealer};
 use crate::walk::{Batch, Found, Mark, SMALL};
 use crate::writer::Effects;
-use crate::{Store, claims, columns, learned, left_behind, limits, rules, walk, workspaces};
+use crate::{Store, claims, columns, learned, limits, rules, walk, workspaces};
+
+/// Rules that are deleted in one transaction with, or before, their connection.
+pub(crate) const RULES: usize = 500;
 
 impl Store {
     /// Makes a connection in its workspace, which the caller has found in its organization.
@@ -110,7 +113,9 @@ impl Store {
     }
 
     /// Deletes a connection and its rules, and calls off what waits for them. Unless `force` is set,
-    /// a connection that has an active rule stays.
+    /// a connection that has an active rule stays. With very many rules it takes several transactions,
+    /// the last of which deletes the connection; after a crash in between, those rules are gone that were
+    /// deleted by then.
     pub async fn delete_connection(
         &self,
         reach: impl Into<Reach>,
@@ -119,10 +124,15 @@ impl Store {
         now: Timestamp,
     ) -> Result<ConnectionDeletion, StoreError> {
         let reach = reach.into();
-        self.write(4096, move |connection, effects| {
-            delete(connection, effects, &reach, id, force, now)
-        })
-        .await
+        loop {
+            let reach = reach.clone();
+            let some = move |connection: &Connection, effects: &mut Effects| {
+                delete_some(connection, effects, &reach, id, force, now)
+            };
+            if let Some(done) = self.write(RULES * 512, some).await? {
+                return Ok(done);
+            }
+        }
     }
 
     /// The connection that a delivery goes to, whatever its organization, its secrets opened. Kept
@@ -371,14 +381,15 @@ fn update(
     Ok(true)
 }
 
-fn delete(
+/// Deletes the connection, or as many of its rules as one transaction may (`None`).
+fn delete_some(
     connection: &Connection,
     effects: &mut Effects,
     reach: &Reach,
     id: ConnectionId,
     force: bool,
     now: Timestamp,
-) -> Result<ConnectionDeletion, StoreError> {
+) -> Result<Option<ConnectionDeletion>, StoreError> {
     let sql = "SELECT c.workspace FROM connections c JOIN live_workspaces w ON w.id = c.workspace
                WHERE c.id = ?1 AND w.organisation = ?2";
     let found = connection
@@ -387,22 +398,22 @@ fn delete(
         .optional()?
         .map(WorkspaceId::from_bytes);
     let Some(workspace) = found.filter(|workspace| reach.covers(*workspace)) else {
-        return Ok(ConnectionDeletion::NotFound);
+        return Ok(Some(ConnectionDeletion::NotFound));
     };
-    let using = rules::of_connection(connection, id)?;
-    if !force && using.iter().any(|rule| rule.active) {
-        return Ok(ConnectionDeletion::HasActiveRules);
+    let active = "SELECT 1 FROM rules WHERE connection = ?1 AND active = 1";
+    if !force && connection.prepare_cached(active)?.exists([id.as_bytes()])? {
+        return Ok(Some(ConnectionDeletion::HasActiveRules));
     }
-    let mut room = left_behind::STEP;
-    for rule in &using {
-        rules::delete(connection, effects, rule, &mut room, now)?;
+    let deleted = rules::delete_some_of(connection, effects, id, workspace, RULES, now)?;
+    effects.rules(workspace);
+    if deleted == RULES {
+        return Ok(None);
     }
     connection
         .prepare_cached("DELETE FROM connections WHERE id = ?1")?
         .execute([id.as_bytes()])?;
     effects.connection(id);
-    effects.rules(workspace);
-    Ok(ConnectionDeletion::Deleted)
+    Ok(Some(ConnectionDeletion::Deleted))
 }
 
 /// Applies what an attempt says about the connection that it used. An attempt that began before the

@@ -1,6 +1,7 @@
 //! Deliveries: one event × one rule. Every change of state is decided by `heddle_core` and written
 //! by [`put`]. A delivery that waits, waits in the lane of its rule's connection.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use heddle_core::delivery::{State, Status};
@@ -400,15 +401,18 @@ fn cancel_all(
     events::find(connection, reach, event)
 }
 
-/// Calls off what a rule has under way, should that fail.
+/// Calls off what rules have under way, should that fail.
 pub(crate) fn cancel_under_way(
     connection: &Connection,
     effects: &mut Effects,
-    rule: &Rule,
+    rules: &[RuleId],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let under_way = "INDEXED BY leases WHERE leased_until IS NOT NULL AND rule = ?1";
-    for before in select(connection, under_way, [rule.id.as_bytes()])? {
+    let rules: HashSet<RuleId> = rules.iter().copied().collect();
+    // At most what one process may have under way.
+    let mut under_way = select(connection, "INDEXED BY leases WHERE leased_until IS NOT NULL", [])?;
+    under_way.retain(|delivery| rules.contains(&delivery.rule));
+    for before in under_way {
         let state = before.state.cancel()?;
         put(connection, effects, before, state, None, now)?;
     }

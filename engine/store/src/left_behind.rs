@@ -4,9 +4,11 @@
 //! and the others after it, step by step. Nothing wrong can happen to them meanwhile: a claim that comes upon
 //! one does the same to it, and who is held only waits a little longer.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use heddle_core::id::{ConnectionId, RuleId, WorkspaceId};
 use heddle_core::ordering::{OnFailure, Turn};
-use heddle_core::rule::Rule;
 use heddle_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -52,26 +54,23 @@ impl Store {
 }
 
 /// Notes that a rule was deleted, leads elsewhere, or holds its lines no more, after its row says so;
-/// `before` is what it was.
+/// `left` is what it was.
 /// Looks at up to `room` deliveries at once, and takes off it what it looked at.
 pub(crate) fn leave(
     connection: &Connection,
     effects: &mut Effects,
-    before: &Rule,
+    left: LeftBehind,
+    workspace: WorkspaceId,
     room: &mut usize,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let left = LeftBehind {
-        rule: before.id,
-        connection: before.connection,
-    };
     let step = step(connection, effects, left, START, *room, now)?;
     *room -= step.seen.min(*room);
     match step.next {
         None => forget(connection, left),
         Some(mark) => {
             effects.left_behind();
-            note(connection, left, before.workspace, mark)
+            note(connection, left, workspace, mark)
         }
     }
 }
@@ -204,9 +203,19 @@ fn step(
             }
             _ => None,
         };
-        for before in found.into_iter().filter(|delivery| delivery.rule == left.rule) {
-            step.changed += 1;
-            deliveries::follow(connection, effects, before, destination.is_some(), now)?;
+        // What rules have left behind that were deleted with it is not gone through again for each of them.
+        let mut leads = HashMap::from([(left.rule, destination)]);
+        for before in found {
+            let destination = match leads.entry(before.rule) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(new) => {
+                    *new.insert(rules::destination(connection, before.rule)?.map(|(id, _)| id))
+                }
+            };
+            if before.rule == left.rule || destination.is_none() {
+                step.changed += 1;
+                deliveries::follow(connection, effects, before, destination.is_some(), now)?;
+            }
         }
     }
     Ok(step)

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::Value;
 
 use crate::error::StoreError;
+use crate::left_behind::LeftBehind;
 use crate::reach::Reach;
 use crate::records::RuleFilter;
 use crate::walk::{Batch, Found, Mark, SMALL};
@@ -70,7 +71,7 @@ impl Store {
         self.write(1024, move |connection, effects| {
             let found = find_in(connection, &reach, id)?;
             if let Some(rule) = &found {
-                delete(connection, effects, rule, &mut { left_behind::STEP }, now)?;
+                delete(connection, effects, rule, now)?;
             }
             Ok(found)
         })
@@ -285,13 +286,6 @@ fn arranged(
     Ok(before.with(&changed, now).into())
 }
 
-/// The rules that lead to a connection, without their metadata and mappings.
-pub(crate) fn of_connection(connection: &Connection, id: ConnectionId) -> Result<Vec<Rule>, StoreError> {
-    let mut statement = connection.prepare_cached(&format!("{TO_MATCH} WHERE connection = ?1"))?;
-    let rows = statement.query_map([id.as_bytes()], from_row)?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
 fn update(
     connection: &Connection,
     effects: &mut Effects,
@@ -333,24 +327,70 @@ fn update(
             .is_some_and(|order| order.on_failure == OnFailure::Hold)
     };
     if before.connection != rule.connection || (holds(&before) && !holds(rule)) {
+        let left = LeftBehind {
+            rule: before.id,
+            connection: before.connection,
+        };
         let room = &mut { left_behind::STEP };
-        left_behind::leave(connection, effects, &before, room, rule.updated_at)?;
+        left_behind::leave(connection, effects, left, before.workspace, room, rule.updated_at)?;
     }
     Ok(true)
 }
 
-/// Deletes a rule and calls off what waits for it: up to `room` deliveries now, the others after it.
-pub(crate) fn delete(
+/// Deletes a rule and calls off what waits for it: some deliveries now, the others after it.
+fn delete(
     connection: &Connection,
     effects: &mut Effects,
     rule: &Rule,
-    room: &mut usize,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    deliveries::cancel_under_way(connection, effects, rule, now)?;
+    deliveries::cancel_under_way(connection, effects, &[rule.id], now)?;
     connection
         .prepare_cached("DELETE FROM rules WHERE id = ?1")?
         .execute([rule.id.as_bytes()])?;
     effects.rule(rule.workspace, rule.id);
-    left_behind::leave(connection, effects, rule, room, now)
+    let left = LeftBehind {
+        rule: rule.id,
+        connection: rule.connection,
+    };
+    left_behind::leave(
+        connection,
+        effects,
+        left,
+        rule.workspace,
+        &mut { left_behind::STEP },
+        now,
+    )
+}
+
+/// [`delete`] for up to `most` of the rules that lead to a connection; returns how many there were.
+pub(crate) fn delete_some_of(
+    connection: &Connection,
+    effects: &mut Effects,
+    destination: ConnectionId,
+    workspace: WorkspaceId,
+    most: usize,
+    now: Timestamp,
+) -> Result<usize, StoreError> {
+    let sql =
+        "DELETE FROM rules WHERE id IN (SELECT id FROM rules WHERE connection = ?1 ORDER BY id LIMIT ?2)
+               RETURNING id";
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let mut statement = connection.prepare_cached(sql)?;
+    let gone = statement
+        .query_map(params![destination.as_bytes(), most], |row| {
+            row.get(0).map(RuleId::from_bytes)
+        })?
+        .collect::<Result<Vec<_>, _>>()?;
+    deliveries::cancel_under_way(connection, effects, &gone, now)?;
+    // All of them are gone by now: what waits for any of them is called off at once.
+    let mut room = left_behind::STEP;
+    for rule in &gone {
+        let left = LeftBehind {
+            rule: *rule,
+            connection: destination,
+        };
+        left_behind::leave(connection, effects, left, workspace, &mut room, now)?;
+    }
+    Ok(gone.len())
 }

@@ -254,7 +254,11 @@ impl ApiError {
                     "The quota {} of {} is used up until {at}.",
                     over.counter, over.limit
                 ),
-                None => format!("The quota {} of {} is used up.", over.counter, over.limit),
+                None => format!(
+                    "The quota {0} of {1} is used up. Delete what is not needed any more, or have the operator \
+                     raise limit_{0}.",
+                    over.counter, over.limit
+                ),
             }
             .into(),
             Self::UnknownRoute => "There is nothing at this path. The API is below /api/v1.".into(),

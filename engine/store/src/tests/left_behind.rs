@@ -5,6 +5,7 @@ use heddle_core::delivery::Status;
 use heddle_core::ordering::OnFailure;
 
 use super::*;
+use crate::connections::RULES;
 use crate::left_behind::STEP;
 
 impl World {
@@ -172,6 +173,70 @@ async fn a_deleted_connection_calls_off_the_backlogs_of_all_of_its_rules() {
         .query(move |connection| connection.query_row(left, [], |row| row.get(0)))
         .await;
     assert_eq!(left, 0, "nobody holds the line of a rule that is gone");
+}
+
+#[tokio::test]
+async fn a_connection_with_very_many_rules_goes_in_steps_and_its_lane_is_gone_through_once() {
+    let world = World::new();
+    let tenant = world.tenant("Academy").await;
+    let (busy, calm) = (world.destination(tenant).await, world.destination(tenant).await);
+    let other = world.rule(&calm).await;
+    let mut rules = Vec::new();
+    for _ in 0..RULES + 7 {
+        rules.push(world.rule(&busy).await);
+    }
+    let events = 4;
+    for _ in 0..events {
+        world.accept(NOW, &rules).await;
+    }
+    let under_way = world.claim(busy.id, 3, NOW).await.claimed;
+    assert_eq!(under_way.len(), 3);
+    let delete = async |force| {
+        let deleted = world
+            .store
+            .delete_connection(tenant.organisation, busy.id, force, NOW);
+        deleted.await.unwrap()
+    };
+    assert_eq!(delete(false).await, ConnectionDeletion::HasActiveRules);
+    assert_eq!(
+        rules_of(&world.store, tenant.workspace).await.len(),
+        rules.len() + 1,
+        "all of it stays"
+    );
+    let before = world.store.commits();
+    assert_eq!(delete(true).await, ConnectionDeletion::Deleted);
+    assert_eq!(
+        world.store.commits() - before,
+        2,
+        "a step of its rules, and the rest with it"
+    );
+    assert_eq!(
+        rules_of(&world.store, tenant.workspace).await,
+        [matched_by(&other)]
+    );
+    assert_eq!(delete(true).await, ConnectionDeletion::NotFound);
+    let left: i64 = world
+        .query(|connection| connection.query_row("SELECT count(*) FROM left_behind", [], |row| row.get(0)))
+        .await;
+    let waiting = events * rules.len() - under_way.len() - 2 * STEP;
+    let steps = world.follow_up(&other).await;
+    assert!(
+        steps <= usize::try_from(left).unwrap() + waiting / STEP + 1,
+        "{steps} for {left}"
+    );
+    for claimed in under_way {
+        world.record(&claimed, server_error(), NOW).await;
+    }
+    let statuses: Vec<(String, i64)> = world
+        .query(move |connection| {
+            let sql = "SELECT status, count(*) FROM deliveries WHERE connection = ?1 GROUP BY 1";
+            let mut statement = connection.prepare(sql)?;
+            let rows = statement.query_map([busy.id.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect()
+        })
+        .await;
+    let all = i64::try_from(events * rules.len()).unwrap();
+    assert_eq!(statuses, [("canceled".to_owned(), all)]);
 }
 
 #[tokio::test]

@@ -141,9 +141,12 @@ async fn a_quota_that_is_used_up_is_a_429_that_says_when_it_is_new() {
                       "metadata": {"url": "https://acme.example", "api_key": "key-of-acme"}});
     let more = world.post("/api/v1/connections", body).await;
     assert!(!more.headers.contains_key("retry-after"), "nobody knows when");
-    assert_eq!(
-        more.expect(429)["error"]["quota"]["counter"],
-        json!("connections")
+    let more = more.expect(429)["error"].clone();
+    assert_eq!(more["quota"]["counter"], json!("connections"));
+    let says = more["message"].as_str().unwrap();
+    assert!(
+        says.contains("Delete") && says.contains("limit_connections"),
+        "{says}"
     );
     let rule = json!({"workspace": workspace, "connection": connection, "event": "a",
                       "metadata": {"action": "post", "id": "C1"}});
