@@ -277,3 +277,60 @@ async fn what_is_no_plugin_is_not_installed_and_the_message_says_why() {
     let left = std::fs::read_dir(folder).map(Iterator::count).unwrap_or(0);
     assert_eq!(left, 0, "nothing is left behind");
 }
+
+#[tokio::test]
+async fn a_workspace_full_of_plugins_that_loop_leaves_the_sandbox_to_the_others() {
+    const LANES: usize = 8;
+    const EVENTS: usize = 200;
+    let receiver = Receiver::start().await;
+    let home = Home::new();
+    let manifest = json!({
+        "name": "looper", "title": "Looper", "hosts": ["api.example.com"],
+        "authentication": {"type": "none", "fields": [{"key": "n", "label": "N", "type": "text"}]},
+        "actions": {"send": {"key": "send", "label": "Send", "noun": "thing"}},
+    });
+    home.put_plugin(
+        "looper.wasm",
+        &crate::component::component(&manifest, DESCRIBES, LOOPS),
+    );
+    let engine = home.serve(Settings::default().retrying("0s")).await;
+    let api = Api::of(&engine).await;
+    let (busy, calm) = (api.workspace("Busy").await, api.workspace("Calm").await);
+    // Each an account of its own.
+    for n in 0..LANES {
+        let connection = api
+            .connection(&busy, "looper", &format!("L{n}"), json!({"n": n.to_string()}))
+            .await;
+        api.rule(&busy, &connection, "a", json!({"action": "send"})).await;
+    }
+    let webhook = api.webhook(&calm, &receiver.url("/calm")).await;
+    api.webhook_rule(&calm, &webhook, "a").await;
+
+    let item = json!({"workspace": busy.id, "event": "a", "payload": {"n": 1}});
+    let mut events = Vec::new();
+    for _ in 0..EVENTS / 100 {
+        let made = api.post("/events/bulk", &json!(vec![item.clone(); 100])).await;
+        let made = made.expect(201)["records"].as_array().expect("records").clone();
+        events.extend(
+            made.iter()
+                .filter_map(|event| event["id"].as_str().map(str::to_owned)),
+        );
+    }
+    let failed = async || {
+        let path = format!("/workspaces/{}/usage", busy.id);
+        let usage = api.get(&path).await.expect(200);
+        usage["total"]["failed"].as_u64().unwrap_or_default()
+    };
+    until("the first of them to have failed", failed, |failed| *failed > 0).await;
+    let before = failed().await;
+    for n in 1..=10 {
+        api.emit(&calm, "a", json!({"n": n})).await;
+        receiver.wait_for("/calm", n).await;
+    }
+    // A second each, and as many as the sandbox has places: whoever stands behind them waits for all.
+    let meanwhile = failed().await - before;
+    assert!(
+        meanwhile < 100,
+        "{meanwhile} calls that loop went before ten that do not"
+    );
+}

@@ -230,3 +230,93 @@ async fn a_hundred_thousand_deliveries_are_replayed_once_each_through_two_kills_
         "{one}"
     );
 }
+
+/// Makes as many rules, each of which takes all steps that a condition may have.
+async fn burning_rules(api: &Api, workspace: &Workspace, connection: &str, count: usize) {
+    for _ in 0..count {
+        let body = json!({"workspace": workspace.id, "connection": connection, "event": "a",
+            "condition": "payload.n.all(a, payload.n.all(b, payload.n.all(c, a + b + c >= 0)))",
+            "metadata": {"action": "send_webhook"}});
+        api.post("/rules", &body).await.expect(201);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_whose_steps_take_long_holds_up_no_other() {
+    let receiver = Receiver::start().await;
+    let engine = Engine::start(Settings::default()).await;
+    let api = Api::of(&engine).await;
+    let (slow, quick) = (api.workspace("Slow").await, api.workspace("Quick").await);
+    let numbers: Vec<usize> = (0..1000).collect();
+    let long = json!({"event": "a", "payload": {"n": numbers}, "workspace": slow.id});
+    let bulk = Value::Array(vec![long; 100]);
+    for _ in 0..3 {
+        api.post("/events/bulk", &bulk).await.expect(201);
+    }
+    emit_many(&api, &quick, 1).await;
+    let connection = api.webhook(&slow, &receiver.url("/slow")).await;
+    burning_rules(&api, &slow, &connection, 10).await;
+    let connection = api.webhook(&quick, &receiver.url("/quick")).await;
+    api.webhook_rule(&quick, &connection, "a").await;
+
+    // All of each in one step, the slow one first.
+    let replay = async |workspace: &Workspace| {
+        let body = json!({"workspace": workspace.id, "rules": "current", "rate": 10_000});
+        id_of(&api.post("/replays", &body).await.expect(201)["replay"])
+    };
+    let (slow, quick) = (replay(&slow).await, replay(&quick).await);
+    let done = wait_for(&api, &quick, "the quick one to end", |r| {
+        r["status"] == "completed"
+    })
+    .await;
+    assert_eq!(done["created"], 100, "{done}");
+    let other = api.get(&format!("/replays/{slow}")).await.expect(200);
+    assert_eq!(other["status"], "running", "{other}");
+    assert_eq!(receiver.wait_for("/quick", 100).await.len(), 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_that_comes_upon_a_row_that_cannot_be_read_holds_up_no_other() {
+    let receiver = Receiver::start().await;
+    let mut engine = Engine::start(Settings::default()).await;
+    let api = Api::of(&engine).await;
+    let (broken, sound) = (api.workspace("Broken").await, api.workspace("Sound").await);
+    let event = api.emit(&broken, "a", json!({"n": 1})).await;
+    emit_many(&api, &sound, 1).await;
+    let connection = api.webhook(&sound, &receiver.url("/sound")).await;
+    api.webhook_rule(&sound, &connection, "a").await;
+    engine.kill().await;
+    let database = rusqlite::Connection::open(engine.home().data_dir().join("heddle.db")).expect("it opens");
+    let id: Vec<u8> = event.split('-').flat_map(bytes_of).collect();
+    let sql = "UPDATE event_payloads SET payload = CAST(x'ff' AS TEXT) WHERE event = ?1";
+    assert_eq!(database.execute(sql, [id]).expect("it is written"), 1);
+    drop(database);
+    engine.restart().await;
+    let api = api.at(&engine);
+
+    for workspace in [&broken, &sound] {
+        let body = json!({"workspace": workspace.id, "rules": "current", "rate": 10_000, "paused": true});
+        let id = id_of(&api.post("/replays", &body).await.expect(201)["replay"]);
+        api.post_empty(&format!("/replays/{id}/resume")).await.expect(200);
+        if workspace.id == sound.id {
+            wait_for(&api, &id, "the sound one to end", |r| r["status"] == "completed").await;
+        }
+    }
+    assert_eq!(receiver.wait_for("/sound", 100).await.len(), 100);
+    assert!(
+        engine.log().contains("a bulk replay could not go on"),
+        "{}",
+        engine.log()
+    );
+}
+
+/// Of a part of a UUID.
+fn bytes_of(part: &str) -> Vec<u8> {
+    let digits = part.as_bytes().chunks(2);
+    digits
+        .map(|pair| {
+            let pair = std::str::from_utf8(pair).expect("ASCII");
+            u8::from_str_radix(pair, 16).expect("hexadecimal")
+        })
+        .collect()
+}

@@ -1,6 +1,6 @@
 //! What a destination can bear: how much at once, and how many requests in a time. Stated by its
 //! manifest, and obeyed for each account: connections of one type with the same secrets and
-//! settings are one account, and share it.
+//! settings are one account, and share it. Without a secret, only those of one workspace are.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -1,19 +1,23 @@
 //! The step loop: calls a plugin with the replies so far, makes the request that it asks for, and
 //! so on until it is done. The plugin is never in memory while a request is under way.
 
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use heddle_core::exchange::{Failure, Function, Reply, Request, Step};
+use heddle_core::id::WorkspaceId;
 use heddle_core::outcome::{ConnectionVerdict, Outcome, OutcomeCode, Verdict};
 use heddle_egress::{Egress, Grant, SendContext, SendError, SendErrorKind};
 use heddle_sandbox::{CallError, Patience, Plugin};
-use tokio::sync::Semaphore;
 
+use crate::apart::{Apart, processors};
 use crate::pacer::Pace;
 use crate::tempo::Tempo;
 
 /// What a conversation needs besides its input.
 pub struct Partners<'a> {
+    /// For whom it is.
+    pub workspace: WorkspaceId,
     /// The adapter.
     pub plugin: &'a Plugin,
     /// What its connection may do.
@@ -125,8 +129,25 @@ async fn talk(
     }
 }
 
-/// Calls that may take their time, at once; as many as the sandbox has places by default.
-static SLOW_CALLS: Semaphore = Semaphore::const_new(32);
+/// The most calls at once that may take their time. The sandbox has more places by default: a call that is
+/// brief finds one, whatever the others do.
+const MOST: usize = 24;
+
+/// Where they are made. More of them than there are processors would only stand in each other's way, and one
+/// workspace has a quarter of the places.
+static AT_LEISURE: LazyLock<Apart> = LazyLock::new(|| {
+    let places = (4 * processors()).min(MOST);
+    Apart::new(places, places / 4)
+});
+
+/// Makes calls of a plugin that may take their time, for a workspace and when it is its turn.
+pub async fn at_leisure<T, F>(workspace: WorkspaceId, calls: F) -> T
+where
+    T: Send + 'static,
+    F: FnOnce() -> T + Send + 'static,
+{
+    AT_LEISURE.run(workspace, calls).await
+}
 
 /// One call. Most plugins answer in microseconds, and are called right here. One that does not is
 /// stopped after a few milliseconds and called again on a thread where it may take its time: calls
@@ -145,24 +166,15 @@ async fn call(
     }
     let plugin = partners.plugin.clone();
     let (lent_input, lent_replies) = (std::mem::take(input), std::mem::take(replies));
-    // Waiting for a place costs no thread: the store's reads need them.
-    let Ok(place) = SLOW_CALLS.acquire().await else {
-        unreachable!("the semaphore is never closed");
-    };
-    let called = tokio::task::spawn_blocking(move || {
-        let _place = place;
+    let called = at_leisure(partners.workspace, move || {
         let began = Instant::now();
         let answer = plugin.call(function, &lent_input, &lent_replies, Patience::Full);
         (lent_input, lent_replies, answer, began.elapsed())
     });
-    match called.await {
-        Ok((returned_input, returned_replies, answer, took)) => {
-            (*input, *replies) = (returned_input, returned_replies);
-            partners.tempo.took(took);
-            answer
-        }
-        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
-    }
+    let (returned_input, returned_replies, answer, took) = called.await;
+    (*input, *replies) = (returned_input, returned_replies);
+    partners.tempo.took(took);
+    answer
 }
 
 impl Conversation {

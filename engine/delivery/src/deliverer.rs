@@ -149,6 +149,7 @@ impl Deliverer {
         let (inputs, payload) = (&claimed.rule.metadata, &claimed.event.payload);
         let pace = pacer.for_delivery(&account, claim, inputs, fields, payload);
         let partners = Partners {
+            workspace: claimed.workspace,
             plugin: &prepared.plugin,
             grant: &prepared.grant,
             egress: &self.parts.egress,

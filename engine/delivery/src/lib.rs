@@ -11,6 +11,7 @@
 //!   leaves alone what does not work, [`throttle`] sends less to what is not up to it
 //! - [`deliverer`]: one claimed delivery, from its row to its recorded attempt
 //! - [`conversation`]: the step loop between a plugin and its destination; [`tempo`]: on which thread
+//! - [`apart`]: what takes long, a few at a time and some of each workspace
 //! - [`matching`]: which rules an event matches, where that may take long
 //! - [`mapping`]: what fills the destination's fields
 //! - [`input`]: what a plugin is told
@@ -35,6 +36,7 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+mod apart;
 mod circuit;
 pub mod conversation;
 mod deliverer;

@@ -53,7 +53,7 @@ struct Line {
 }
 
 /// An account at a destination, as its limits see it: all connections of one type with the same
-/// secrets and settings.
+/// secrets and settings; of one workspace, where there is no secret.
 pub struct Account {
     manifest: Arc<Manifest>,
     key: Key,
@@ -266,6 +266,10 @@ impl Account {
         for (key, secret) in &connection.secrets {
             add(key);
             add(secret.reveal());
+        }
+        if connection.secrets.is_empty() {
+            // An address alone anybody may know, and have it ask for a pause from all who use it.
+            digest.update(connection.workspace.as_bytes());
         }
         let key = short(digest);
         let stated = at_least_one(u64::from(manifest.limits.concurrency));

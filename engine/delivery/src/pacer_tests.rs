@@ -67,6 +67,21 @@ async fn a_connection_with_a_limit_of_its_own_keeps_to_it_when_turns_come() {
 }
 
 #[tokio::test]
+async fn without_a_secret_nobody_is_on_the_account_of_another_workspace() {
+    let (pacer, manifest) = (Pacer::start(), manifest(json!({"concurrency": 1})));
+    let open = |id: u8, workspace: u8| {
+        let connection = Connection {
+            workspace: WorkspaceId::from_bytes([workspace; 16]),
+            secrets: BTreeMap::new(),
+            ..(*connection(id, json!({"url": "https://known.example"}), "")).clone()
+        };
+        pacer.account(&Arc::new(connection), &manifest).key()
+    };
+    assert_eq!(open(1, 1), open(2, 1));
+    assert_ne!(open(1, 1), open(3, 2));
+}
+
+#[tokio::test]
 async fn connections_with_the_same_secrets_and_settings_are_one_account() {
     let (pacer, manifest) = (Pacer::start(), manifest(json!({})));
     let key = |connection: &Arc<Connection>| pacer.account(connection, &manifest).key();

@@ -1,9 +1,12 @@
 //! The pruner: deletes what is past its time, in small steps that let others write in between, and gives
 //! the space back that this leaves. It takes no input: woken by its timer, it does the same each time,
-//! and goes on after a crash with what is still there.
+//! and goes on after a crash with what is still there. Of what is overdue, a step of each in turn, so that a
+//! long history waits for itself alone; what cannot be deleted holds up nothing else.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
+use heddle_core::time::Timestamp;
 use heddle_store::{Overdue, StoreError};
 use tokio_util::sync::CancellationToken;
 
@@ -46,10 +49,10 @@ async fn round(parts: &Parts) -> Result<(), StoreError> {
     }
     let mut behind = None;
     loop {
-        let page = parts.store.overdue(behind, parts.clock.now()).await?;
-        for overdue in page.overdue {
-            prune(parts, overdue).await?;
-        }
+        // As of now: what comes meanwhile waits for the next round.
+        let now = parts.clock.now();
+        let page = parts.store.overdue(behind, now).await?;
+        prune(parts, page.overdue, now).await?;
         behind = page.behind;
         if behind.is_none() {
             return reclaim(parts).await;
@@ -57,22 +60,25 @@ async fn round(parts: &Parts) -> Result<(), StoreError> {
     }
 }
 
-async fn prune(parts: &Parts, overdue: Overdue) -> Result<(), StoreError> {
-    // As of now: what comes meanwhile waits for the next round, and other workspaces for nobody.
-    let (now, mut rows) = (parts.clock.now(), 0);
-    loop {
-        let step = parts.store.prune_some(overdue, now).await?;
-        rows += step.rows;
-        if step.done {
-            break;
+async fn prune(parts: &Parts, overdue: Vec<Overdue>, now: Timestamp) -> Result<(), StoreError> {
+    let mut open: VecDeque<(Overdue, usize)> = overdue.into_iter().map(|overdue| (overdue, 0)).collect();
+    while let Some((overdue, before)) = open.pop_front() {
+        let (workspace, part) = (overdue.workspace, overdue.part.as_str());
+        let step = match parts.store.prune_some(overdue, now).await {
+            Ok(step) => step,
+            Err(error @ StoreError::Unavailable { .. }) => return Err(error),
+            Err(error) => {
+                tracing::warn!(%error, %workspace, part, "history past its time could not be deleted; trying again later");
+                continue;
+            }
+        };
+        let rows = before + step.rows;
+        if !step.done {
+            open.push_back((overdue, rows));
+            tokio::time::sleep(BREATH).await;
+        } else if rows > 0 {
+            tracing::info!(%workspace, part, rows, "history past its time is deleted");
         }
-        tokio::time::sleep(BREATH).await;
-    }
-    if rows > 0 {
-        tracing::info!(
-            workspace = %overdue.workspace, part = overdue.part.as_str(), rows,
-            "history past its time is deleted"
-        );
     }
     Ok(())
 }

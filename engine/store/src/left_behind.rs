@@ -25,7 +25,7 @@ pub(crate) const STEP: usize = 500;
 const PAGE: i64 = 1_000;
 
 /// A rule, and the connection in whose lane it has left something behind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
 pub struct LeftBehind {
     pub rule: RuleId,

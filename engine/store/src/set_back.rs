@@ -6,7 +6,7 @@ use std::time::Duration;
 use heddle_core::id::{ConnectionId, RuleId};
 use heddle_core::ordering::Turn;
 use heddle_core::time::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::StoreError;
 use crate::records::DeliveryRecord;
@@ -17,12 +17,15 @@ use crate::{Store, deliveries};
 /// Deliveries and lanes that one step looks at.
 pub(crate) const STEP: usize = 500;
 
-/// How far everything was gone through: first what is under way, then the lanes, then who waits in a line.
+/// How far everything was gone through: first what is under way, then the connections, the lanes, and who waits
+/// in a line.
 #[derive(Clone, Debug)]
 pub struct Passed(Place);
 
 #[derive(Clone, Debug)]
 enum Place {
+    /// Every connection up to this one.
+    Connection([u8; 16]),
     /// Everything of this lane up to this due time and id.
     Lane(ConnectionId, i64, [u8; 16]),
     /// Everything of this rule up to this one, or nothing of it yet.
@@ -108,7 +111,7 @@ impl Step<'_> {
                 // At most what one process may have under way.
                 let clauses = "INDEXED BY leases WHERE leased_until > ?1";
                 self.all(deliveries::select(self.connection, clauses, [self.now.0])?)?;
-                self.lane_behind([0; 16])?
+                Some(Place::Connection([0; 16]))
             }
         };
         while let Some(place) = next {
@@ -116,11 +119,35 @@ impl Step<'_> {
                 return Ok(Some(Passed(place)));
             }
             next = match place {
+                Place::Connection(behind) => self.connections(behind)?,
                 Place::Lane(lane, due_at, id) => self.lane(lane, due_at, id)?,
                 Place::Line(rule, behind) => self.line(rule, behind.as_deref())?,
             };
         }
         Ok(None)
+    }
+
+    /// Connections that were changed at a time that is still to come: an attempt that begins now would say
+    /// nothing of one of them until then.
+    fn connections(&mut self, behind: [u8; 16]) -> Result<Option<Place>, StoreError> {
+        let sql = "SELECT id, updated_at FROM connections WHERE id > ?1 ORDER BY id LIMIT ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let read = |row: &Row<'_>| Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, i64>(1)?));
+        let found: Vec<_> = statement
+            .query_map(params![behind, self.most()], read)?
+            .collect::<Result<_, _>>()?;
+        let Some((last, _)) = found.last().copied() else {
+            return self.lane_behind([0; 16]);
+        };
+        self.room = self.room.saturating_sub(found.len());
+        for (id, _) in found.into_iter().filter(|(_, at)| *at > self.now.0) {
+            let sql = "UPDATE connections SET updated_at = ?2 WHERE id = ?1";
+            self.connection
+                .prepare_cached(sql)?
+                .execute(params![id, self.now.0])?;
+            self.effects.connection(ConnectionId::from_bytes(id));
+        }
+        Ok(Some(Place::Connection(last)))
     }
 
     /// What comes earlier by this is behind its old place, so that it is not met again.

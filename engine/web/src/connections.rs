@@ -10,6 +10,7 @@ use heddle_core::connection::{Connection, Health, InactiveReason};
 use heddle_core::exchange::Function;
 use heddle_core::id::{ConnectionId, WorkspaceId};
 use heddle_core::manifest::Manifest;
+use heddle_delivery::conversation::at_leisure;
 use heddle_egress::{Grant, GrantError};
 use heddle_sandbox::Patience;
 use heddle_store::{ConnectionDeletion, StoreError};
@@ -285,8 +286,8 @@ async fn rehearse(app: &App, connection: &Connection) -> Result<(), ApiError> {
     };
     let input = json!({"connection": connection.told(), "sent_at": app.clock.now().0}).to_string();
     let check = move || plugin.call(Function::Check, &input, &[], Patience::Full);
-    match tokio::task::spawn_blocking(check).await {
-        Ok(Ok(Err(failure))) => Err(ApiError::invalid("metadata", failure.message)),
+    match at_leisure(connection.workspace, check).await {
+        Ok(Err(failure)) => Err(ApiError::invalid("metadata", failure.message)),
         _ => Ok(()),
     }
 }

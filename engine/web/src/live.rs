@@ -130,6 +130,7 @@ pub async fn ask(
     let now = app.clock.now();
     let _turn = app.live.enter(organisation, connection.workspace, now)?;
     let partners = Partners {
+        workspace: connection.workspace,
         plugin: &plugin,
         grant: &grant,
         egress: &app.egress,

@@ -7,6 +7,7 @@ use heddle_core::exchange::Request;
 use heddle_core::id::{DeliveryId, EventId};
 use heddle_core::rule::Rule;
 use heddle_delivery::Rehearsal;
+use heddle_delivery::conversation::at_leisure;
 use serde::Serialize;
 
 use crate::App;
@@ -76,10 +77,7 @@ pub async fn of(
     };
     let usual = std::sync::Arc::clone(&app.schedule);
     let call = move || rehearsal.first_request(&plugin, schedule.as_ref().unwrap_or(&usual));
-    let called = tokio::task::spawn_blocking(call)
-        .await
-        .map_err(|_| ApiError::Internal("a plugin's call panicked".into()))?;
-    let (request, message) = match called {
+    let (request, message) = match at_leisure(record.workspace, call).await {
         Ok(Some(request)) => (Some(Shown::from(request)), None),
         Ok(None) => (None, Some("The destination would be sent nothing.".to_owned())),
         Err(message) => (None, Some(message)),

@@ -7,6 +7,7 @@
 //! - [`disk`], [`receiver`]: where it goes wrong
 //! - [`emitter`], [`people`]: who does something
 //! - [`guest`]: the plugins
+//! - [`quiet`]: the same without any faults, for the tests of single duties
 //! - [`ledger`]: what the world outside knows; [`oracle`] and [`order`]: what must be true by that
 //!
 //! `HEDDLE_SEEDS=100000` makes more runs, `HEDDLE_SEED=123` repeats one and shows its trace.
@@ -21,6 +22,7 @@ mod ledger;
 mod oracle;
 mod order;
 mod people;
+pub mod quiet;
 mod receiver;
 mod restart;
 mod trace;

@@ -76,11 +76,15 @@ static EGRESS: LazyLock<Egress> = LazyLock::new(|| {
 static EMPTY: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let directory = scratch();
     let path = directory.path().join("heddle.db");
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
-    runtime.expect("a runtime").block_on(async {
-        let store = Store::open(config(path.clone())).expect("a database is made");
-        store.close().await;
-    });
+    let make = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.expect("a runtime").block_on(async {
+            let store = Store::open(config(path.clone())).expect("a database is made");
+            store.close().await;
+        });
+    };
+    // Whoever asks for it first may be on a runtime of its own.
+    std::thread::scope(|scope| scope.spawn(make).join()).expect("it does not panic");
     std::fs::read(path).expect("the database is there")
 });
 
@@ -265,11 +269,11 @@ impl World {
         Store::open_simulated(config(path), disk).expect("the database opens")
     }
 
-    /// The real thing, on the present runtime.
-    pub async fn engine(self: &Arc<Self>, store: &Store) -> Result<Delivery, StoreError> {
+    /// What the real thing is made of, on the present runtime.
+    pub fn parts(self: &Arc<Self>, store: &Store) -> Parts {
         let watched = WatchedClock::new(Arc::clone(&self.clock) as Arc<dyn Clock>);
         *locked(&self.watched) = Some(Arc::clone(&watched));
-        Delivery::start(Parts {
+        Parts {
             store: store.clone(),
             plugins: Arc::clone(&PLUGINS),
             egress: EGRESS.over(Arc::clone(self) as Arc<dyn Wire>),
@@ -284,8 +288,12 @@ impl World {
                 steps: 4,
                 kept_response_bytes: 64,
             },
-        })
-        .await
+        }
+    }
+
+    /// The real thing, on the present runtime.
+    pub async fn engine(self: &Arc<Self>, store: &Store) -> Result<Delivery, StoreError> {
+        Delivery::start(self.parts(store)).await
     }
 }
 

@@ -1,6 +1,8 @@
 //! A clock that was set back: who waits for a time of the old one does not wait until that comes again.
 
+use heddle_core::connection::InactiveReason;
 use heddle_core::ordering::{OnFailure, Turn};
+use heddle_core::outcome::ConnectionVerdict;
 
 use super::*;
 use crate::set_back::STEP;
@@ -99,4 +101,31 @@ async fn what_the_clock_showed_is_known_to_the_next_process() {
         world.store.note_clock(shown).await.unwrap();
         assert_eq!(world.store.clock_shown().await.unwrap(), Some(shown));
     }
+}
+
+#[tokio::test]
+async fn a_connection_that_was_changed_at_a_time_to_come_is_known_by_its_attempts_all_the_same() {
+    let world = World::new();
+    let (tenant, destination, rule) = one_rule(&world).await;
+    let changed = Destination {
+        updated_at: NOW.plus(HOUR),
+        ..destination.clone()
+    };
+    let updated = world.store.update_connection(tenant.organisation, changed, None);
+    assert!(updated.await.unwrap());
+    let event = world.accept(NOW, [&rule]).await;
+    bring_forward(&world).await;
+    let claimed = world.claim(destination.id, 1, later(1)).await.claimed.remove(0);
+    let refused = Outcome {
+        connection: ConnectionVerdict::CredentialRefused,
+        ..Outcome::permanent(OutcomeCode::AuthFailed, "401")
+    };
+    world.record(&claimed, refused, later(2)).await;
+    assert!(
+        matches!(health(&world, destination.id).await, Health::Inactive { reason, .. }
+            if reason == InactiveReason::AuthenticationInvalid)
+    );
+    // It was not tried again and again until the old time came.
+    let delivery = delivery(&world, tenant, event.id, &rule).await;
+    assert_eq!(delivery.state.status, heddle_core::delivery::Status::Failed);
 }
