@@ -28,6 +28,7 @@ mod faults;
 mod forms;
 mod guard;
 mod history;
+mod hostile;
 mod idempotency;
 mod ingest;
 mod isolation;

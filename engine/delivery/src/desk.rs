@@ -44,9 +44,9 @@ pub(crate) struct Places {
 
 /// The place of one delivery at its destination, until it is dropped.
 pub(crate) struct Seat {
-    reporter: Reporter,
-    /// Where its plugin is loaded.
+    /// Where its plugin is loaded. Dropped first: whoever is woken by the reporter finds its room.
     claim: Option<Claim>,
+    reporter: Reporter,
 }
 
 impl Desk {
@@ -195,5 +195,67 @@ impl Drop for Reporter {
             lanes.ended(self.connection);
             was_full
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::OnceLock;
+    use std::task::{Context, Wake, Waker};
+
+    use tokio::sync::broadcast;
+
+    use super::*;
+    use crate::simulation::quiet;
+
+    /// Looks, as soon as it is woken, how much room there is.
+    struct Looks {
+        pacer: crate::Pacer,
+        account: Arc<Account>,
+        found: OnceLock<usize>,
+    }
+
+    impl Wake for Looks {
+        fn wake(self: Arc<Self>) {
+            self.found
+                .get_or_init(|| self.pacer.room(&self.account, 0).deliveries);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_woken_by_a_seat_that_is_given_back_finds_its_room() {
+        let (world, store) = quiet::world(1).await;
+        let parts = world.parts(&store);
+        let (deliverer, stop) = (
+            Deliverer::new(parts.clone(), broadcast::channel(1).0),
+            CancellationToken::new(),
+        );
+        let desk = Arc::new(Desk::new(parts.clone(), deliverer, TaskTracker::new(), stop));
+        let connection = Arc::new(world.tenants.connections[0].clone());
+        let plugin = parts.plugins.get(&connection.kind).unwrap();
+        let account = parts.pacer.account(&connection, plugin.manifest());
+        let room = || parts.pacer.room(&account, 0).deliveries;
+        let all = room();
+        let seat = desk.seat(&connection, world.now()).unwrap();
+        assert_eq!(room(), all - 1);
+
+        // Somebody waits for it, and is at it before the seat is gone.
+        let (other, now) = (ConnectionId::from_bytes([9; 16]), world.now());
+        {
+            let lanes = &mut desk.places().lanes;
+            lanes.due(other, now);
+            lanes.arrive(now, 1);
+            lanes.place(other, connection.workspace);
+        }
+        let looks = Arc::new(Looks {
+            pacer: parts.pacer.clone(),
+            account: Arc::clone(&account),
+            found: OnceLock::new(),
+        });
+        let waker = Waker::from(Arc::clone(&looks));
+        let mut waits = std::pin::pin!(desk.room_has_grown());
+        assert!(waits.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        drop(seat);
+        assert_eq!(looks.found.get(), Some(&all));
     }
 }

@@ -55,7 +55,11 @@ impl Saboteur {
     pub fn new(connection: &mut Connection) -> rusqlite::Result<Self> {
         let saboteur = Self::default();
         let of_commits = saboteur.clone();
-        connection.commit_hook(Some(move || of_commits.0.commit.load(Ordering::Relaxed)))?;
+        connection.commit_hook(Some(move || {
+            // SQLite looks once more behind it, and what is committed has not failed.
+            of_commits.0.statement.store(0, Ordering::Relaxed);
+            of_commits.0.commit.load(Ordering::Relaxed)
+        }))?;
         let of_statements = saboteur.clone();
         connection.progress_handler(TURNS, Some(move || of_statements.ends()))?;
         Ok(saboteur)

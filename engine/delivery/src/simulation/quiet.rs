@@ -50,6 +50,8 @@ fn emission(world: &World, workspace: WorkspaceId, rule: Option<&Rule>, n: usize
     let delivery = rule.map(|rule| NewDelivery {
         id: DeliveryId::new(now, random()),
         rule: rule.id,
+        connection: rule.connection,
+        leased_until: None,
         ordering_key: None,
         state: State::new(now, &schedule(), 0),
     });
