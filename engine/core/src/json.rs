@@ -1,10 +1,12 @@
 //! JSON from outside, checked once at the door and then kept byte for byte.
 
-use std::sync::Arc;
-
-use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 
 /// The contract's limit on an event's payload, in bytes.
 pub const MAX_PAYLOAD_BYTES: usize = 256 * 1024;
@@ -138,8 +140,8 @@ impl<'de> Visitor<'de> for Strict {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        let mut seen = HashSet::new();
-        while let Some(key) = members.next_key::<String>()? {
+        let mut seen = Seen::default();
+        while let Some(Key(key)) = members.next_key()? {
             if key.contains('\0') {
                 return Err(A::Error::custom("a key holds the character U+0000"));
             }
@@ -149,7 +151,7 @@ impl<'de> Visitor<'de> for Strict {
                 )));
             }
             members.next_value_seed(Strict)?;
-            if let Some(twice) = seen.replace(key) {
+            if let Err(twice) = seen.add(key) {
                 let shown: String = twice.chars().take(64).collect();
                 return Err(A::Error::custom(format!(
                     "the key {shown:?} stands twice in one object"
@@ -160,10 +162,57 @@ impl<'de> Visitor<'de> for Strict {
     }
 }
 
+/// A key; borrowed from the text, unless something in it is escaped.
+#[derive(Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The keys of one object. Most have few, which are compared sooner than hashed.
+#[derive(Default)]
+struct Seen<'a> {
+    few: Vec<Cow<'a, str>>,
+    many: HashSet<Cow<'a, str>>,
+}
+
+impl<'a> Seen<'a> {
+    const FEW: usize = 12;
+
+    /// Adds a key, or gives it back when it is there.
+    fn add(&mut self, key: Cow<'a, str>) -> Result<(), Cow<'a, str>> {
+        if self.few.contains(&key) {
+            return Err(key);
+        }
+        if self.few.len() < Self::FEW {
+            self.few.push(key);
+            return Ok(());
+        }
+        match self.many.replace(key) {
+            Some(twice) => Err(twice),
+            None => Ok(()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_key_that_stands_twice_is_found_among_few_and_among_many() {
+        for (count, twice) in [(2, 0), (12, 11), (13, 0), (13, 12), (40, 5), (40, 39)] {
+            let object = |again: Option<usize>| {
+                let keys = (0..count).chain(again);
+                let members: Vec<String> = keys.map(|n| format!("\"key {n}\":{n}")).collect();
+                format!("{{{}}}", members.join(","))
+            };
+            assert_eq!(check_text(&object(None)), Ok(()));
+            let found = check_text(&object(Some(twice))).unwrap_err().to_string();
+            assert!(
+                found.contains(&format!("\"key {twice}\" stands twice")),
+                "{found}"
+            );
+        }
+    }
 
     #[test]
     fn a_payload_is_kept_byte_for_byte() {

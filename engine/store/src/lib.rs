@@ -45,6 +45,7 @@ mod migrate;
 mod open;
 mod organisations;
 mod page;
+mod page_cache;
 mod publishable_keys;
 mod reach;
 mod readers;

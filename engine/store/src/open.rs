@@ -9,9 +9,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, ffi};
 
 use crate::error::{OpenError, StoreError};
-use crate::migrate;
 use crate::records::{StoreConfig, Synchronous};
 use crate::seal::{Place, Sealer};
+use crate::{migrate, page_cache};
 
 /// `HDLE`: tells Heddle's databases from others'.
 pub(crate) const APPLICATION_ID: i32 = 0x4844_4c45;
@@ -24,7 +24,7 @@ const STATEMENTS: usize = 128;
 
 /// Opens the connection that writes: makes or migrates the database and checks the master key.
 pub(crate) fn writer(config: &StoreConfig, sealer: &Sealer) -> Result<Connection, OpenError> {
-    without_statistics();
+    before_sqlite();
     let path = &config.path;
     create_private(path).map_err(|source| OpenError::File {
         path: path.clone(),
@@ -50,20 +50,23 @@ pub(crate) fn reader(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Has SQLite not count its memory, which costs a lock for every allocation, on all threads the same.
-fn without_statistics() {
+/// What SQLite must be told before it is used for the first time; where it runs already, it refuses, and
+/// nothing is changed. It is not to count its memory, which costs a lock for every allocation, on all
+/// threads the same; and its [`page_cache`] has something before it.
+pub(crate) fn before_sqlite() {
     static ONCE: Once = Once::new();
     #[allow(unsafe_code)]
     // SAFETY: the option takes an int, and no other thread is in SQLite: everybody opens the connection
-    // that writes first. Where SQLite runs already, it refuses, and nothing is changed.
+    // that writes first.
     ONCE.call_once(|| {
         let _ = unsafe { ffi::sqlite3_config(ffi::SQLITE_CONFIG_MEMSTATUS, 0) };
+        page_cache::install();
     });
 }
 
 /// Opens a database as it is, in use or not: nothing is made, migrated or written.
 pub(crate) fn beside(path: &Path) -> Result<Connection, OpenError> {
-    without_statistics();
+    before_sqlite();
     let sqlite = |source| OpenError::Sqlite {
         path: path.to_owned(),
         source,

@@ -20,7 +20,7 @@ use crate::error::ApiError;
 use crate::idempotency::{HeaderKey, KEY_TAKEN};
 use crate::rate;
 use crate::sent::{Events, Sent, SentBulk};
-use crate::views;
+use crate::views::AcceptedEvent;
 use crate::workspaces;
 
 /// Says that what is answered was accepted before.
@@ -32,7 +32,7 @@ const REPLAY: (HeaderName, HeaderValue) = (
 /// The answer to one event.
 #[derive(Serialize)]
 struct Emitted {
-    event: Value,
+    event: AcceptedEvent,
 }
 
 /// The answer to a bulk.
@@ -50,7 +50,7 @@ struct BulkEmitted {
 enum Record {
     Accepted {
         #[serde(flatten)]
-        event: Value,
+        event: AcceptedEvent,
         #[serde(skip_serializing_if = "Option::is_none")]
         idempotent_replay: Option<bool>,
     },
@@ -85,7 +85,7 @@ async fn one(app: &App, caller: &Caller, checked: Checked, key: Option<&str>) ->
     let mut known = HashSet::new();
     let emission = emission(app, caller, checked, key, &mut known, app.clock.now()).await?;
     let answer = |event| {
-        let event = views::accepted_event(&event);
+        let event = AcceptedEvent::from(event);
         (StatusCode::CREATED, Json(Emitted { event }))
     };
     match accept(app, vec![emission]).await?.pop() {
@@ -168,7 +168,7 @@ fn answer_to_many(refusals: Vec<Option<ApiError>>, accepted: Vec<Accepted>) -> R
             Ok((event, idempotent_replay)) => {
                 replays += usize::from(idempotent_replay.is_some());
                 Record::Accepted {
-                    event: views::accepted_event(&event),
+                    event: event.into(),
                     idempotent_replay,
                 }
             }

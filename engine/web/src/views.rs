@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use heddle_core::connection::{Connection, Health};
-use heddle_core::id::AttemptId;
+use heddle_core::id::{AttemptId, EventId, WorkspaceId};
 use heddle_core::manifest::{Field, Manifest};
 use heddle_core::ordering::Turn;
 use heddle_core::outcome::OutcomeCode;
@@ -202,24 +202,39 @@ pub fn deleted_rule(rule: &Rule) -> Value {
     shown
 }
 
-/// The answer to an emitted event.
-pub fn accepted_event(event: &EventRecord) -> Value {
-    let mut shown = json!({
-        "id": event.id,
-        "event": event.event,
-        "resource": event.resource,
-        "type": "event",
-        "workspace": event.workspace,
-        "created_by": event.created_by,
-        "created_at": event.created_at.to_string(),
-    });
-    put(&mut shown, "resource_id", event.resource_id.as_deref());
-    shown
+/// The answer to an emitted event. Written without a [`Value`] in between: a bulk answers with a hundred.
+#[derive(Serialize)]
+pub struct AcceptedEvent {
+    id: EventId,
+    event: String,
+    resource: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    workspace: WorkspaceId,
+    created_by: String,
+    created_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource_id: Option<String>,
+}
+
+impl From<EventRecord> for AcceptedEvent {
+    fn from(event: EventRecord) -> Self {
+        Self {
+            id: event.id,
+            event: event.event,
+            resource: event.resource,
+            kind: "event",
+            workspace: event.workspace,
+            created_by: event.created_by,
+            created_at: event.created_at.to_string(),
+            resource_id: event.resource_id,
+        }
+    }
 }
 
 /// An event as it is read.
 pub fn event(event: &EventRecord) -> Value {
-    let mut shown = accepted_event(event);
+    let mut shown = json!(AcceptedEvent::from(event.clone()));
     shown["status"] = event.status.as_str().into();
     shown["total_rules"] = event.total_rules().into();
     shown["completed_count"] = event.tally.completed.into();
