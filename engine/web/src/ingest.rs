@@ -29,6 +29,10 @@ const REPLAY: (HeaderName, HeaderValue) = (
     HeaderValue::from_static("true"),
 );
 
+/// A bulk that makes more deliveries than these is accepted in several commits: everybody else waits for
+/// each of them.
+const AT_ONCE: usize = 5_000;
+
 /// The answer to one event.
 #[derive(Serialize)]
 struct Emitted {
@@ -71,7 +75,7 @@ pub async fn create(State(app): State<App>, caller: Caller, sent: Sent) -> Resul
 }
 
 /// `POST /events/bulk`: each item is accepted or refused by itself, those that are accepted in one
-/// commit. 201 when all are, 207 when at least one is not.
+/// commit unless they match very many rules. 201 when all are, 207 when at least one is not.
 pub async fn create_many(
     State(app): State<App>,
     caller: Caller,
@@ -84,11 +88,13 @@ async fn one(app: &App, caller: &Caller, checked: Checked, key: Option<&str>) ->
     let key = key.map(|key| HeaderKey { key, place: None });
     let mut known = HashSet::new();
     let emission = emission(app, caller, checked, key, &mut known, app.clock.now()).await?;
+    let mut accepted = Vec::new();
+    accept(app, vec![emission], &mut accepted).await?;
     let answer = |event| {
         let event = AcceptedEvent::from(event);
         (StatusCode::CREATED, Json(Emitted { event }))
     };
-    match accept(app, vec![emission]).await?.pop() {
+    match accepted.pop().transpose()? {
         Some(Accepted::New(event)) => Ok(answer(event).into_response()),
         Some(Accepted::Replayed(event)) => Ok(([REPLAY], answer(event)).into_response()),
         Some(Accepted::KeyTaken) => Err(KEY_TAKEN),
@@ -106,6 +112,7 @@ async fn many(
     let now = app.clock.now();
     let mut known = HashSet::new();
     let (mut emissions, mut refusals) = (Vec::new(), Vec::with_capacity(items.len()));
+    let (mut deliveries, mut accepted) = (0, Vec::new());
     for (place, checked) in items.into_iter().enumerate() {
         let key = key.map(|key| HeaderKey {
             key,
@@ -117,27 +124,41 @@ async fn many(
         };
         match emission {
             Ok(emission) => {
+                deliveries += emission.acceptance.deliveries.len();
                 emissions.push(emission);
                 refusals.push(None);
+                if deliveries >= AT_ONCE {
+                    accept(app, std::mem::take(&mut emissions), &mut accepted).await?;
+                    deliveries = 0;
+                }
             }
-            // A fault of ours is not this item's.
-            Err(error) if error.status().is_server_error() => return Err(error),
+            // A fault of ours is not this item's, unless it is too late to say so.
+            Err(error) if error.status().is_server_error() && accepted.is_empty() => return Err(error),
             Err(error) => refusals.push(Some(error)),
         }
     }
-    let accepted = if emissions.is_empty() {
-        Vec::new()
-    } else {
-        accept(app, emissions).await?
-    };
+    if !emissions.is_empty() {
+        accept(app, emissions, &mut accepted).await?;
+    }
     answer_to_many(refusals, accepted)
 }
 
-async fn accept(app: &App, emissions: Vec<Emission>) -> Result<Vec<Accepted>, ApiError> {
+/// Accepts these, in one commit. A fault is that of the whole call, unless some events of it are accepted
+/// already: then it is that of each of these.
+async fn accept(
+    app: &App,
+    emissions: Vec<Emission>,
+    accepted: &mut Vec<Result<Accepted, ApiError>>,
+) -> Result<(), ApiError> {
+    let count = emissions.len();
     stop::at(Stop::AfterMatch);
-    let accepted = app.intake.accept(emissions).await.map_err(gone)?;
+    match app.intake.accept(emissions).await {
+        Ok(all) => accepted.extend(all.into_iter().map(Ok)),
+        Err(error) if accepted.is_empty() => return Err(gone(error)),
+        Err(error) => accepted.extend((0..count).map(|_| Err(gone(error.clone())))),
+    }
     stop::at(Stop::BeforeAnswer);
-    Ok(accepted)
+    Ok(())
 }
 
 /// A workspace that was deleted since it was found. The contract has no 404 for ingestion.
@@ -149,7 +170,10 @@ fn gone(error: StoreError) -> ApiError {
 }
 
 /// `refusals` has an item of each place, `accepted` one of each `None` among them.
-fn answer_to_many(refusals: Vec<Option<ApiError>>, accepted: Vec<Accepted>) -> Result<Response, ApiError> {
+fn answer_to_many(
+    refusals: Vec<Option<ApiError>>,
+    accepted: Vec<Result<Accepted, ApiError>>,
+) -> Result<Response, ApiError> {
     let (mut error_count, mut replays) = (0, 0);
     let mut accepted = accepted.into_iter();
     let mut records = Vec::with_capacity(refusals.len());
@@ -157,10 +181,11 @@ fn answer_to_many(refusals: Vec<Option<ApiError>>, accepted: Vec<Accepted>) -> R
         let outcome = match refusal {
             Some(error) => Err(error),
             None => match accepted.next() {
-                Some(Accepted::New(event)) => Ok((event, None)),
-                Some(Accepted::Replayed(event)) => Ok((event, Some(true))),
-                Some(Accepted::KeyTaken) => Err(KEY_TAKEN),
-                Some(Accepted::OverQuota(over)) => Err(ApiError::OverQuota(over)),
+                Some(Ok(Accepted::New(event))) => Ok((event, None)),
+                Some(Ok(Accepted::Replayed(event))) => Ok((event, Some(true))),
+                Some(Ok(Accepted::KeyTaken)) => Err(KEY_TAKEN),
+                Some(Ok(Accepted::OverQuota(over))) => Err(ApiError::OverQuota(over)),
+                Some(Err(error)) => Err(error),
                 None => return Err(ApiError::Internal("no record of an accepted event".into())),
             },
         };
@@ -220,4 +245,22 @@ async fn emission(
         known.insert(workspace);
     }
     emit::matched(app, checked, workspace, caller, key, now).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_after_some_of_a_bulk_is_accepted_is_that_of_the_others_and_no_5xx() {
+        let refusals = vec![None, Some(ApiError::invalid("event", "is required")), None];
+        let accepted = vec![
+            Ok(Accepted::KeyTaken),
+            Err(ApiError::Unavailable("the disk is full".into())),
+        ];
+        let answer = answer_to_many(refusals, accepted).unwrap();
+        assert_eq!(answer.status(), StatusCode::MULTI_STATUS);
+        let missing = answer_to_many(vec![None], Vec::new());
+        assert_eq!(missing.unwrap_err().code(), "internal_error");
+    }
 }

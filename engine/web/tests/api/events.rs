@@ -195,6 +195,41 @@ async fn what_is_wrong_with_an_event_is_named() {
 }
 
 #[tokio::test]
+async fn a_bulk_that_matches_very_many_rules_is_accepted_in_several_commits() {
+    let world = World::new().await;
+    let (workspace, page) = world.workspace("First").await;
+    let connection = world.connection(&workspace, "CRM").await;
+    for _ in 0..51 {
+        world.rule(&workspace, &connection, "b").await;
+    }
+    let bulk = async |name: &str| {
+        let event = |n: usize| json!({"event": name, "payload": {"n": n}, "id": format!("{name}-{n}")});
+        let events: Vec<Value> = (0..100).map(event).collect();
+        let before = world.store.commits();
+        let answer = world
+            .send(&page, "POST", BULK, json!(events).to_string())
+            .await
+            .expect(201);
+        (answer, world.store.commits() - before)
+    };
+    let (few, commits) = bulk("a").await;
+    assert_eq!((&few["count"], commits), (&json!(100), 1));
+    let (many, commits) = bulk("b").await;
+    assert_eq!(
+        (&many["count"], many.get("error_count"), commits),
+        (&json!(100), None, 2)
+    );
+    let records = many["records"].as_array().unwrap();
+    for place in [0, 98, 99] {
+        let id = text(&records[place]["id"]);
+        let event = world.get(&format!("{EVENTS}/{id}")).await.expect(200);
+        assert_eq!(event["total_rules"], json!(51), "{place}");
+    }
+    let (again, commits) = bulk("b").await;
+    assert_eq!((&again["records"][99]["id"], commits), (&records[99]["id"], 2));
+}
+
+#[tokio::test]
 async fn a_bulk_accepts_each_item_by_itself() {
     let world = World::new().await;
     let (workspace, page) = world.workspace("First").await;
