@@ -256,7 +256,7 @@ fn expire(
 ) -> Result<usize, StoreError> {
     let clauses = "INDEXED BY leases WHERE leased_until <= ?1 ORDER BY leased_until, id LIMIT ?2";
     let limit = i64::try_from(BATCH + held.len()).unwrap_or(i64::MAX);
-    let mut batch = deliveries::select(connection, clauses, params![lapsed.0, limit])?;
+    let mut batch = deliveries::select_readable(connection, clauses, params![lapsed.0, limit])?;
     batch.retain(|delivery| !held.holds(delivery.id));
     batch.truncate(BATCH);
     let taken = batch.len();

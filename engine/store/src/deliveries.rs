@@ -138,6 +138,27 @@ pub(crate) fn select(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// [`select`] for what must go on whatever else there is: one that cannot be read is left as it is.
+pub(crate) fn select_readable(
+    connection: &Connection,
+    clauses: &str,
+    values: impl Params,
+) -> Result<Vec<DeliveryRecord>, StoreError> {
+    let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM deliveries {clauses}"))?;
+    let mut rows = statement.query(values)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        match from_row(row) {
+            Ok(delivery) => found.push(delivery),
+            Err(error) => {
+                let delivery = row.get(0).map(DeliveryId::from_bytes).ok();
+                tracing::error!(?delivery, %error, "a delivery that is under way cannot be read; it stays so");
+            }
+        }
+    }
+    Ok(found)
+}
+
 /// A delivery that was made.
 pub(crate) struct Inserted {
     /// Its lane is where this one leads.

@@ -319,3 +319,21 @@ async fn a_row_that_cannot_be_read_fails_the_claims_of_its_own_lane_only() {
     assert_eq!(claim(&[&good]).await.unwrap()[0].claimed.len(), 1);
     assert!(is_broken(&claim(&[&bad]).await));
 }
+
+#[tokio::test]
+async fn a_lease_that_cannot_be_read_keeps_no_other_from_being_taken_back() {
+    let world = World::new();
+    let (tenant, destination, rule) = one_rule(&world).await;
+    let (broken, sound) = (world.accept(NOW, [&rule]).await, world.accept(NOW, [&rule]).await);
+    drop(world.claim(destination.id, 9, NOW).await);
+    let id = broken.id;
+    let spoiled = world.query(move |connection| {
+        let sql = "UPDATE deliveries SET last_error = CAST(x'ff' AS TEXT) WHERE event = ?1";
+        connection.execute(sql, [id.as_bytes()])
+    });
+    assert_eq!(spoiled.await, 1);
+    let released = world.store.release_all_leases(NOW, schedule(), 7).await;
+    assert_eq!(released, Ok(1));
+    let back = delivery(&world, tenant, sound.id, &rule).await;
+    assert_eq!(back.state.status, heddle_core::delivery::Status::Retrying);
+}
