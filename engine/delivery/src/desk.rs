@@ -40,6 +40,8 @@ pub(crate) struct Places {
     pub lanes: Lanes,
     /// What is being claimed of each account, and not counted by the pacer yet.
     pub planned: HashMap<Key, usize>,
+    /// How many lanes of each account were called in this round: they share what it has room for.
+    pub called: HashMap<Key, usize>,
 }
 
 /// The place of one delivery at its destination, until it is dropped.
@@ -54,6 +56,7 @@ impl Desk {
         let places = Places {
             lanes: Lanes::new(parts.limits.in_flight),
             planned: HashMap::new(),
+            called: HashMap::new(),
         };
         Self {
             parts,

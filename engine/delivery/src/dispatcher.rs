@@ -123,7 +123,7 @@ impl Dispatcher {
         if plans.is_empty() {
             // Behind those that were called and have no use for it, others may wait for the same room. It
             // ends: whoever was left out for another reason is not called again.
-            return more || (called > 0 && left > 0);
+            return more || (called && left > 0);
         }
         let requests = plans.iter().map(|plan| plan.request.clone()).collect();
         let leased_until = now.plus(self.parts.limits.lease());
@@ -143,8 +143,8 @@ impl Dispatcher {
         true
     }
 
-    /// Begins a round; returns how many lanes have room of their account now that had none before.
-    fn begin(&mut self) -> usize {
+    /// Begins a round; returns whether lanes have room of their account now that had none before.
+    fn begin(&mut self) -> bool {
         let (crowded, pacer) = (&self.crowded, &self.parts.pacer);
         let room = |key: &Key| {
             crowded
@@ -153,9 +153,9 @@ impl Dispatcher {
         };
         let mut places = self.desk.places();
         places.planned.clear();
-        let called = places.lanes.begin(room);
+        places.called = places.lanes.begin(room);
         self.crowded.retain(|key, _| places.lanes.is_crowded(key));
-        called
+        !places.called.is_empty()
     }
 
     /// Lets lanes that are due get in line, each with those of its workspace. Whether more wait to.
@@ -228,8 +228,12 @@ impl Dispatcher {
             Some(account) => {
                 let mut places = self.desk.places();
                 let room = pacer.room(account, in_flight);
+                // Were it all for the first of many lanes that have one delivery each, there would be a round,
+                // and a commit, for every one of them.
+                let sharing = places.called.get(&account.key()).copied().unwrap_or(1);
+                let share = (room.deliveries / sharing).max(1);
                 let others = places.planned.entry(account.key()).or_default();
-                let limit = room.deliveries.saturating_sub(*others).min(most);
+                let limit = room.deliveries.saturating_sub(*others).min(share).min(most);
                 *others += limit;
                 drop(places);
                 match room.again_in {

@@ -173,8 +173,8 @@ impl Lanes {
 
     /// A new round: lanes that others left no room are looked at again, in their old place. Of those that
     /// wait for their account, as many as `room` says that it has: however many wait, the others are not
-    /// touched. Returns how many of these were called.
-    pub fn begin(&mut self, room: impl Fn(&Key) -> usize) -> usize {
+    /// touched. Returns how many of these were called, for each account.
+    pub fn begin(&mut self, room: impl Fn(&Key) -> usize) -> HashMap<Key, usize> {
         if self.tenants.len() > self.sweep_at {
             // One that is ahead of the others is not forgotten: it would begin anew.
             let level = self.level;
@@ -187,18 +187,19 @@ impl Lanes {
                 self.ready(connection, number);
             }
         }
-        let mut called = Vec::new();
+        let (mut first, mut called) = (Vec::new(), HashMap::new());
         self.crowds.retain(|account, crowd| {
-            for _ in 0..room(account) {
-                let Some(first) = crowd.pop_first() else { break };
-                called.push(first);
+            let count = room(account).min(crowd.len());
+            if count > 0 {
+                first.extend((0..count).map_while(|_| crowd.pop_first()));
+                called.insert(*account, count);
             }
             !crowd.is_empty()
         });
-        for (number, connection) in &called {
-            self.ready(*connection, *number);
+        for (number, connection) in first {
+            self.ready(connection, number);
         }
-        called.len()
+        called
     }
 
     /// Whether lanes wait for room of this account.
