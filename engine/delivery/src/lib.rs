@@ -55,6 +55,8 @@ mod rehearsal;
 mod remover;
 mod replayer;
 mod rescuer;
+#[cfg(test)]
+mod seat_tests;
 mod sign;
 #[cfg(test)]
 mod simulation;

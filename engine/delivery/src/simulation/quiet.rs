@@ -9,7 +9,8 @@ use heddle_core::rule::Rule;
 use heddle_store::{Acceptance, Emission, NewDelivery, Store};
 
 use super::chance::{self, random};
-use super::world::{NAMES, World, schedule};
+pub use super::world::World;
+use super::world::{NAMES, schedule};
 
 /// Events of one call.
 const AT_ONCE: usize = 100;
