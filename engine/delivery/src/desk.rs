@@ -206,10 +206,30 @@ mod tests {
     use std::sync::OnceLock;
     use std::task::{Context, Wake, Waker};
 
+    use futures::FutureExt as _;
     use tokio::sync::broadcast;
 
     use super::*;
+    use crate::circuit::FAILURES;
     use crate::simulation::quiet;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lane_whose_circuit_opens_is_looked_at_again() {
+        let (world, store) = quiet::world(1).await;
+        let parts = world.parts(&store);
+        let deliverer = Deliverer::new(parts.clone(), broadcast::channel(1).0);
+        let desk = Desk::new(parts, deliverer, TaskTracker::new(), CancellationToken::new());
+        let desk = Arc::new(desk);
+        let connection = Arc::new(world.tenants.connections[0].clone());
+        for n in 1..=FAILURES {
+            assert_eq!(desk.next(), None, "{n}");
+            let mut seat = desk.seat(&connection, world.now()).unwrap();
+            seat.reporter.answered(Sign::Down);
+        }
+        assert_eq!(desk.next(), Some(world.now()));
+        assert!(desk.room_has_grown().now_or_never().is_some());
+        assert!(desk.seat(&connection, world.now()).is_none(), "it is left alone");
+    }
 
     /// Looks, as soon as it is woken, how much room there is.
     struct Looks {
