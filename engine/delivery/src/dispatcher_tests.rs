@@ -109,7 +109,7 @@ async fn lanes_of_one_account_with_one_delivery_each_are_claimed_together() {
         rules.push(rule.id);
     }
     let _engine = world.engine(&store).await.expect("it starts");
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    quiet::goes_by(Duration::from_secs(60)).await;
     let page = Page {
         limit: 100,
         cursor: None,

@@ -1,6 +1,7 @@
 //! A world in which nothing fails, for the tests of single duties: they run by its time, and on its store.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use heddle_core::delivery::State;
 use heddle_core::event::Event;
@@ -24,6 +25,11 @@ pub async fn world(seed: u64) -> (Arc<World>, Store) {
     let set_up = world.tenants.set_up(&store, world.now()).await;
     set_up.expect("the tenants are set up");
     (world, store)
+}
+
+/// Simulated time goes by, and with it whatever is to happen in it.
+pub async fn goes_by(time: Duration) {
+    tokio::time::sleep(time).await;
 }
 
 /// Has so many events accepted, each with a delivery by `rule`, if any.
