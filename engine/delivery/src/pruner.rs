@@ -100,3 +100,62 @@ async fn reclaim(parts: &Parts) -> Result<(), StoreError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use heddle_core::id::WorkspaceId;
+    use heddle_core::quota::Limits;
+    use heddle_store::{DefaultLimits, EventFilter, Page, Reach, Store};
+
+    use super::*;
+    use crate::simulation::quiet;
+
+    const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+
+    /// Whether a workspace has any event left.
+    async fn has_history(store: &Store, reach: &Reach, workspace: WorkspaceId) -> bool {
+        let filter = EventFilter {
+            workspace: Some(workspace),
+            ..EventFilter::default()
+        };
+        let page = Page {
+            limit: 1,
+            cursor: None,
+        };
+        let found = store.list_events(reach.clone(), filter, page).await.unwrap();
+        !found.records.is_empty()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_short_history_of_one_workspace_does_not_wait_for_the_long_one_of_another() {
+        let (world, store) = quiet::world(1).await;
+        let [long, short] = [0, 1].map(|n| world.tenants.workspaces[n].id);
+        quiet::accept(&world, &store, long, None, 3_000).await;
+        quiet::accept(&world, &store, short, None, 10).await;
+        store.set_default_limits(DefaultLimits {
+            workspace: Limits {
+                event_days: Some(1),
+                ..Limits::default()
+            },
+            ..DefaultLimits::default()
+        });
+        world.clock.jump(3 * DAY_MS);
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(run(world.parts(&store), stop.clone()));
+        let reach = Reach::from(world.tenants.organisation);
+        let mut looks = 0;
+        while has_history(&store, &reach, short).await {
+            looks += 1;
+            assert!(looks < 10_000, "it is never deleted");
+            quiet::goes_by(Duration::from_millis(1)).await;
+        }
+        assert!(has_history(&store, &reach, long).await);
+        while has_history(&store, &reach, long).await {
+            looks += 1;
+            assert!(looks < 10_000, "it is never deleted");
+            quiet::goes_by(Duration::from_millis(1)).await;
+        }
+        stop.cancel();
+        running.await.unwrap();
+    }
+}

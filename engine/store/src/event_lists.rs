@@ -21,7 +21,7 @@ use crate::reach::Reach;
 use crate::records::{EventFilter, EventRecord, Page, PageOf};
 
 /// The most events that a page looks at when not all of them fit.
-pub(crate) const LOOKED_AT: usize = 150;
+pub(crate) const LOOKED_AT: usize = 120;
 
 /// With no more workspaces than this, an organization's list that has a filter is put together from
 /// theirs, each of which an index serves.
