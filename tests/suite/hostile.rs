@@ -103,7 +103,7 @@ async fn flood(api: &Api, workspace: &Workspace, emitter: usize) -> Ledger {
     let payload = json!({"n": numbers, "text": "x".repeat(32 * 1024)});
     let mut ledger = Ledger::default();
     for round in 0..ROUNDS {
-        if emitter % 2 == 0 {
+        if emitter.is_multiple_of(2) {
             emit_bulk(api, &mut ledger, "Hostile", workspace, &payload).await;
         } else {
             for n in 0..BULK / 2 {
