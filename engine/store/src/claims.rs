@@ -86,7 +86,8 @@ impl Store {
             };
             let batch = self.write(BATCH * 512, work).await?;
             taken += batch;
-            if batch < BATCH {
+            // Not when it is a short one: there may be more behind what cannot be read.
+            if batch == 0 {
                 return Ok(taken);
             }
         }

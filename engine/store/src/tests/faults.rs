@@ -336,4 +336,11 @@ async fn a_lease_that_cannot_be_read_keeps_no_other_from_being_taken_back() {
     assert_eq!(released, Ok(1));
     let back = delivery(&world, tenant, sound.id, &rule).await;
     assert_eq!(back.state.status, heddle_core::delivery::Status::Retrying);
+
+    // Nor when there are more than one command takes back.
+    let many = (0..600).map(|_| world.acceptance(world.event(rule.workspace, NOW), [&rule]));
+    world.store.accept_events(many.collect()).await.unwrap();
+    drop(world.claim(destination.id, 600, NOW).await);
+    let released = world.store.release_all_leases(NOW, schedule(), 7).await;
+    assert_eq!(released, Ok(600));
 }
